@@ -1,0 +1,122 @@
+"""`pipeline submit`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import farm_option, farm_settings, json_option, out_option
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from pipeline.farm.submission import Result
+
+OPTIONS = {
+    "frames": "frames",
+    "lambda_": "denoise.lambda",
+    "max_spp": "sampling.max_spp",
+    "target_error": "sampling.target_error",
+    "priority": "priority",
+}
+"""Which key of the shot's configuration each option lays a value over."""
+
+
+def _complete_sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Shots of the current directory, then files."""
+    from click.shell_completion import CompletionItem
+
+    shots = sorted(path.parent.name for path in Path("shots").glob("*/shot.yaml"))
+    return [
+        *(CompletionItem(name) for name in shots if name.startswith(incomplete)),
+        CompletionItem(incomplete, "file"),
+    ]
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SHOT|DIR|EDIT.otio…", shell_complete=_complete_sources)
+@click.option("--frames", metavar="RANGE", help="Frames, as 1001-1008, 1001,1005 or 1001-1100x10.")
+@click.option(
+    "--lambda", "lambda_", type=float, metavar="X", help="λ of the denoiser: above 1 keeps more detail and noise."
+)
+@click.option("--max-spp", type=int, metavar="N", help="Most samples per pixel of a frame.")
+@click.option("--target-error", type=float, metavar="E", help="Predicted error at which a frame is done.")
+@click.option("--priority", type=int, metavar="P", help="0 (last) to 9 (first).")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key: --set sampling.seed=3.")
+@farm_option
+@out_option
+@click.option("--wait/--detach", default=None, help="Wait for the frames.  [default: only without a farm]")
+@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Local workers, where there is no farm.")
+@json_option
+def submit(
+    sources: tuple[str, ...],
+    settings: tuple[str, ...],
+    farm: str | None,
+    out: str | None,
+    wait: bool | None,
+    workers: int | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Render shots: names in shots/, directories with a shot.yaml, or edits, which stand for all of their shots.
+
+    Without a farm, an embedded Redis and local workers make the frames, and the command ends when they are there.
+    With one (PIPELINE_BROKER_URL, --farm), the job is enqueued, and its id printed. The same again goes on where it
+    stopped; what changes pixels makes a new version. Exits with 0: done or enqueued, 1: failed, 2: bad input.
+    """
+    from pipeline.cli.live import Live
+    from pipeline.farm import submission
+
+    overrides = {OPTIONS[name]: value for name, value in options.items() if value is not None}
+    overrides |= dict(_setting(text) for text in settings)
+    profile = farm_settings(farm)
+    with Live() as live:
+        results = submission.submit(
+            sources, overrides, settings=profile, out=out, wait=wait, workers=workers, show=live.show
+        )
+    if as_json:
+        documents = [asdict(result) for result in results]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
+    else:
+        for result in results:
+            _tell(result)
+    return 1 if any(result.state in ("failed", "cancelled") for result in results) else 0
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value as YAML reads it."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise click.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--set")
+    try:
+        return key.strip(), YAML(typ="safe", pure=True).load(value)
+    except YAMLError as error:
+        raise click.BadParameter(f"'{value}' is not a value as YAML writes them", param_hint="--set") from error
+
+
+def _tell(result: Result) -> None:
+    """For people: what came of it, and where it is."""
+    from pipeline.farm.recipes_report import MOVIE, SHEET
+
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{result.job}: {result.state}")
+    folder = Path(result.directory)
+    if result.frames:
+        click.echo(f"  frames         {folder / 'frames'}")
+    for label, name in (("contact sheet", SHEET), ("movie", MOVIE.format(shot=result.shot))):
+        found = folder / name
+        if found.is_file():
+            click.echo(f"  {label:<14} {found}")
+    if result.state in ("waiting", "running"):
+        click.echo(f"  pipeline watch {result.job}")
+    if result.state == "failed":
+        click.echo(f"  pipeline logs {result.job}    shows what the failed tasks said")
+        click.echo(f"  pipeline retry {result.job}   tries them again")

@@ -1,0 +1,34 @@
+"""Settings that the schema knows and that nothing here can carry out yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.config.problems import Problem, Source
+from pipeline.config.shot import Shot
+
+__all__ = ["require_available"]
+
+
+def require_available(shot: Shot, source: Source | None = None) -> None:
+    """Refuses a shot that asks for networks whose weights are not shipped.
+
+    Raises:
+        ConfigError: names the setting and what to use instead; placed by `source`.
+    """
+    problems = list(_unavailable(shot))
+    if problems:
+        raise (source or Source()).error(problems)
+
+
+def _unavailable(shot: Shot) -> Iterator[Problem]:
+    if shot.sampling.guide in ("error", "oracle"):
+        yield Problem(
+            ("sampling", "guide"),
+            f"guide {shot.sampling.guide} needs network weights, and none are shipped yet",
+            "use variance or uniform",
+        )
+    if shot.denoise.backend == "kpcn":
+        yield Problem(
+            ("denoise", "backend"), "backend kpcn needs network weights, and none are shipped yet", "use oidn or none"
+        )

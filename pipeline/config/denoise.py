@@ -1,0 +1,46 @@
+"""How a shot is denoised."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config.values import ConfigModel, Id, Integer, Lambda, PathText
+
+__all__ = ["TEMPORAL_RADIUS", "Denoise"]
+
+TEMPORAL_RADIUS = {"fast": 1, "paper": 3}
+"""Frames on either side that the network of a preset reads."""
+
+
+class Denoise(ConfigModel):
+    """The denoiser, and λ, with which artists trade noise against detail."""
+
+    backend: Literal["none", "oidn", "kpcn"] = Field(
+        default="none",
+        description="none; oidn: Intel Open Image Denoise (extra `oidn`); kpcn: the kernel-predicting network.",
+    )
+    preset: Literal["fast", "paper"] = Field(
+        default="fast", description="Size of the network: fast (5×5 kernels, multi-scale) or paper (21×21)."
+    )
+    lambda_: Lambda = Field(
+        default=1.0, alias="lambda", description="1 … 10: 1 is neutral, higher keeps more detail and more noise."
+    )
+    lambda_map: PathText | None = Field(
+        default=None, description="EXR whose first channel is λ per pixel, in place of `lambda`; null: none."
+    )
+    lambda_by_shape: dict[Id, Lambda] = Field(
+        default_factory=dict, description="λ by the id of a shape, in place of `lambda` on its pixels."
+    )
+    temporal_radius: Integer | None = Field(
+        default=None,
+        ge=0,
+        le=8,
+        description="Frames read on either side, 0 … 8; null: the preset's own (fast 1, paper 3).",
+    )
+
+    @property
+    def radius(self) -> int:
+        """`temporal_radius`, or the preset's own. A backend without a temporal filter reads fewer."""
+        return TEMPORAL_RADIUS[self.preset] if self.temporal_radius is None else self.temporal_radius

@@ -1,0 +1,17 @@
+"""How a shot is previewed while it is being lit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config.values import ConfigModel
+
+__all__ = ["Preview"]
+
+
+class Preview(ConfigModel):
+    """The free-viewpoint preview."""
+
+    preset: Literal["fast", "paper"] = Field(default="fast", description="Size of the radiance cache.")

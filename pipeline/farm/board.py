@@ -1,0 +1,230 @@
+"""What the dispatcher knows about one job: which products exist, which tasks can start, and which are at work.
+
+The store is listed frame by frame, once when the board is made and then a few frames at a time; in between, finished
+tasks are entered as they are reported. Nothing here talks to Redis.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeline.config.farm import Farm
+from pipeline.errors import ProductError
+from pipeline.farm import attempts, names
+from pipeline.farm.control import Control, ControlState
+from pipeline.farm.job import Job
+from pipeline.farm.names import REPORT, Frame, Queue
+from pipeline.farm.plan import JobPlan, after, is_done, order, removable, runnable, stale, unmakeable
+from pipeline.farm.products import Products
+from pipeline.farm.store import Store
+
+__all__ = ["Board"]
+
+log = logging.getLogger(__name__)
+
+
+class Board:
+    """One job, as its dispatcher sees it.
+
+    Args:
+        store: where the job lives.
+        job: the job.
+
+    Attributes:
+        plan: the part of the job that planning needs, with what was asked since.
+        ready: tasks that can start or are at work.
+        at_work: those that were sent to a worker, and when they were last known to be in good hands (caller's clock).
+    """
+
+    def __init__(self, store: Store, job: Job) -> None:
+        self.store, self.job = store, job
+        self.products = Products(store, job)
+        self._control = Control(store, job.directory)
+        self._known: set[str] = set()
+        self._listed: set[Frame] = set()
+        self._relist_at = 0
+        self._waiting: dict[Queue, list[tuple[tuple[int, ...], str]]] = {}
+        self.ready: set[str] = set()
+        self.at_work: dict[str, float] = {}
+        self.plan = JobPlan.of(job, self._control.look())
+
+    # --- the planner's view -----------------------------------------------------------------------------------
+
+    def exists(self, name: str) -> bool:
+        """Whether a product or a mark is there: from what is known, else from the store."""
+        if name in self._known:
+            return True
+        if self.products.exists(name):
+            self._known.add(name)
+            return True
+        return False
+
+    def facts(self, name: str) -> Mapping[str, Any]:
+        """Facts of a product. Raises ProductError if it is gone or damaged."""
+        try:
+            return self.products.facts(name)
+        except ProductError:
+            self._known.discard(name)
+            raise
+
+    @property
+    def state(self) -> ControlState:
+        """What the control records ask for, as of the last `look`."""
+        return self._control.state
+
+    # --- what changes it ----------------------------------------------------------------------------------------
+
+    def look(self) -> bool:
+        """Reads new control records; True when there were any. The plan follows them."""
+        before = self.state
+        state = self._control.look()
+        if state == before:
+            return False
+        self.plan = JobPlan.of(self.job, state)
+        if state.retries != before.retries:
+            self.refresh()
+        else:
+            self._replan()
+        return True
+
+    def refresh(self, keep: Callable[[], object] = lambda: None) -> None:
+        """Forgets what is known, lists the store frame by frame, and plans anew.
+
+        Args:
+            keep: called between frames, to renew the dispatcher's lease in a long listing.
+        """
+        self._known.clear()
+        self._listed.clear()
+        for frame in self.plan.frames:
+            # A finished frame is not listed: where neighbours need it, single products are asked for.
+            if not self.exists(names.frame_product(frame)):
+                self._known |= self.products.listed(frame)
+                self._listed.add(frame)
+            keep()
+        for name in stale(self.plan, self):
+            self.store.delete(self.products.name(name))
+            self._known.discard(name)
+        self._mark_absent()
+        self._replan()
+
+    def relist(self, frames: int) -> None:
+        """Lists a few frames more, those whose turn it is, and enters what nobody has reported."""
+        wanted = [frame for frame in self.plan.frames if names.frame_product(frame) not in self._known]
+        for _ in range(min(frames, len(wanted))):
+            self._relist_at = (self._relist_at + 1) % len(wanted)
+            frame = wanted[self._relist_at]
+            found = self.products.listed(frame)
+            known = {name for name in self._known if _frame_of(name) == frame}
+            self._listed.add(frame)
+            if known - found:  # somebody removed marks, or moved a damaged product aside
+                self._known -= known - found
+                self._known |= found
+                self._replan()
+            for name in sorted(found - known):
+                self.enter(name)
+
+    def enter(self, name: str) -> bool:
+        """Notes that a product (or a mark) is there, and what can start because of it. False: it is not there."""
+        if not self.exists(name):
+            return False
+        self.ready.discard(name)
+        self.at_work.pop(name, None)
+        if names.parse(name).kind == "failures":
+            self._mark_absent()
+            self._replan()
+            return True
+        for task in after(self.plan, name, self):
+            self._add(task)
+        return True
+
+    def sent(self, task: str, now: float) -> None:
+        """A task is in a queue, or somebody is at work on it."""
+        self.at_work[task] = max(now, self.at_work.get(task, now))
+
+    def let_go(self, task: str) -> None:
+        """A task is in nobody's hands any more."""
+        if self.at_work.pop(task, None) is not None and task in self.ready:
+            self._push(task)
+
+    def park(self, task: str, limits: Farm) -> bool:
+        """Parks a task that vanished or failed too often; its frame is marked absent. False: it may be tried again."""
+        if not attempts.conclude(self.store, self.job.directory, task, limits):
+            return False
+        self.enter(names.failure(task))
+        return True
+
+    def next(self, kind: Queue) -> str | None:
+        """The task of a kind of queue that is to start next; None when nothing can."""
+        heap = self._waiting.get(kind, [])
+        while heap:
+            task = heap[0][1]
+            if task in self.ready and task not in self.at_work and not self.state.stops(task):
+                return task
+            heapq.heappop(heap)
+        return None
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    @property
+    def is_done(self) -> bool:
+        """The report is there, and speaks of every frame."""
+        return is_done(self.plan, self)
+
+    @property
+    def has_failed(self) -> bool:
+        """The report itself is parked: nothing more can be made."""
+        return self.exists(names.failure(REPORT))
+
+    def remove_what_is_not_needed(self) -> int:
+        """Planned deletion, once the job is done; returns how many products went."""
+        gone = removable(self.plan, self)
+        for name in gone:
+            self.store.delete(self.products.name(name))
+            self._known.discard(name)
+        return len(gone)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _mark_absent(self) -> None:
+        for frame, task in unmakeable(self.plan, _Listing(self)).items():
+            log.warning("%s: frame %d cannot be made, %s is parked", self.job.id, frame, task)
+            self.products.record(names.absent(frame), {"frame": frame, "task": task})
+            self._known.add(names.absent(frame))
+
+    def _replan(self) -> None:
+        self.ready = set(runnable(self.plan, _Listing(self)))
+        self.at_work = {task: seen for task, seen in self.at_work.items() if task in self.ready}
+        self._waiting = {}
+        for task in self.ready:
+            if task not in self.at_work:
+                self._push(task)
+
+    def _add(self, task: str) -> None:
+        if task not in self.ready:
+            self.ready.add(task)
+            self._push(task)
+
+    def _push(self, task: str) -> None:
+        heapq.heappush(self._waiting.setdefault(names.queue(task), []), (order(self.plan, task), task))
+
+
+class _Listing:
+    """A board's view where what a frame's listing lacks is not there: the full plan asks about thousands."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def exists(self, name: str) -> bool:
+        if name in self._board._known:
+            return True
+        return _frame_of(name) not in self._board._listed and self._board.exists(name)
+
+    def facts(self, name: str) -> Mapping[str, Any]:
+        return self._board.facts(name)
+
+
+def _frame_of(name: str) -> Frame | None:
+    return names.parse(name).frame

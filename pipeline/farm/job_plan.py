@@ -1,0 +1,88 @@
+"""The part of a job that planning needs, and what planning sees of its products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.farm.names import Frame
+
+if TYPE_CHECKING:
+    from pipeline.farm.control import ControlState
+    from pipeline.farm.job import Job
+
+__all__ = ["JobPlan", "View"]
+
+
+class View(Protocol):
+    """The products that exist, and the marks `failures/<task>` and `absent/<frame>`."""
+
+    def exists(self, name: str) -> bool:
+        """Whether it is there now."""
+
+    def facts(self, name: str) -> Mapping[str, Any]:
+        """Facts of a product. Raises ProductError if it is gone, or damaged (and therefore gone now)."""
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """The part of a job that planning needs. What is parked or absent is seen in the view.
+
+    Attributes:
+        frames: that are wanted, in the order in which they are wanted; without skipped ones.
+        rounds: of a frame, at most.
+        radius: frames on either side that a denoise task reads.
+        every_round: every round is denoised, since the guide looks at the denoised picture; else the last one alone.
+        priority: 0 (last) … 9 (first).
+        skipped: frames that were wanted once; their neighbours read what there is of them.
+    """
+
+    frames: tuple[Frame, ...]
+    rounds: int
+    radius: int = 0
+    every_round: bool = False
+    priority: int = 5
+    skipped: frozenset[Frame] = frozenset()
+
+    @classmethod
+    def of(cls, job: Job, state: ControlState | None = None) -> JobPlan:
+        """The plan of a job, with what the control records changed."""
+        from pipeline.farm.job import wanted_frames
+        from pipeline.farm.reuse import temporal_radius
+
+        frames = job.frames if state is None else wanted_frames(job, state)
+        rehearsal = job.rehearsal
+        if rehearsal is not None:
+            rounds, radius = rehearsal.rounds, rehearsal.radius
+        else:
+            rounds, radius = _rounds(job.config), temporal_radius(job.config)
+        return cls(
+            frames=frames,
+            rounds=rounds,
+            radius=radius,
+            every_round=job.denoises_every_round,
+            priority=job.priority if state is None or state.priority is None else state.priority,
+            skipped=frozenset() if state is None else state.skipped,
+        )
+
+    @cached_property
+    def position(self) -> dict[Frame, int]:
+        """Where each frame stands in the order."""
+        return {frame: index for index, frame in enumerate(self.frames)}
+
+    def neighbours(self, frame: Frame) -> Iterator[Frame]:
+        """The frames around one, itself among them, that the job has or had, in ascending order."""
+        for near in range(frame - self.radius, frame + self.radius + 1):
+            if near == frame or near in self.position or near in self.skipped:
+                yield near
+
+
+def _rounds(config: Mapping[str, Any]) -> int:
+    """Rounds whose totals are `first_spp · 2^r`, capped by `max_spp`."""
+    sampling = config["sampling"]
+    total, rounds = int(sampling["first_spp"]), 1
+    while total < int(sampling["max_spp"]):
+        total, rounds = total * 2, rounds + 1
+    return rounds

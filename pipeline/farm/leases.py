@@ -1,0 +1,222 @@
+"""Leases: who is at work on which task, by Redis' own clock.
+
+A lease is a Redis hash that expires. Its holder renews it from a thread, a few times in its life, and writes it anew
+when it has vanished (a flushed or restarted Redis). It is a courtesy, not a lock: who loses it to another goes on,
+because two workers that make the same product publish the same bytes, and the second finds the first one's. While
+Redis is away, work goes on without leases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from pipeline.farm.queues import Ticket, key
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+__all__ = ["Held", "Leadership", "Lease", "Leases", "remaining", "running"]
+
+log = logging.getLogger(__name__)
+
+LEADER_RENEWALS = 3
+"""How often the dispatcher renews its leadership in the life of a lease."""
+PROGRESS_SECONDS = 1.0
+"""How often a change of a task's progress is written, at most."""
+STAND_BY_SECONDS = 1.0
+"""How often the others look whether there is a dispatcher."""
+
+TAKE = """
+local token = redis.call('HGET', KEYS[1], 'token')
+if token and token ~= ARGV[1] then return 0 end
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'token', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return token and 1 or 2
+"""
+"""Takes or renews KEYS[1] for ARGV[2] ms, with fields from ARGV[3] on. 0: another holds it; 1: renewed; 2: written."""
+
+RELEASE = """
+if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+class Lease:
+    """The lease of one task, while it is held. Made by `Leases.hold`.
+
+    Attributes:
+        ticket: the task.
+        taken: False when another worker holds it. True also while Redis does not answer.
+    """
+
+    def __init__(self, ticket: Ticket, fields: dict[str, str]) -> None:
+        self.ticket, self.taken = ticket, True
+        self.token = secrets.token_hex(8)
+        self.fields = fields
+        self.due = 0.0
+
+    def progress(self, done: int, total: int) -> None:
+        """Notes how far the task is; others see it within about a second."""
+        if (self.fields["done"], self.fields["total"]) != (str(done), str(total)):
+            self.fields["done"], self.fields["total"] = str(done), str(total)
+            self.due = 0.0
+
+
+class Leases:
+    """Takes leases for the tasks of this process, and renews them from a thread.
+
+    Args:
+        redis: the broker.
+        seconds: how long a lease lives without a renewal.
+        heartbeat: seconds between renewals, at most.
+        worker: name of the worker, for those who look.
+    """
+
+    def __init__(self, redis: Redis, *, seconds: float, heartbeat: float, worker: str) -> None:
+        self._seconds, self._heartbeat, self._worker = seconds, heartbeat, worker
+        self._take = redis.register_script(TAKE)
+        self._release = redis.register_script(RELEASE)
+        self._held: list[Lease] = []
+        self._lock = threading.Lock()
+        threading.Thread(target=self._keep, name="leases", daemon=True).start()
+
+    @contextlib.contextmanager
+    def hold(self, ticket: Ticket) -> Iterator[Lease]:
+        """The lease of a task; given back on exit."""
+        fields = {
+            "worker": self._worker,
+            "host": socket.gethostname(),
+            "pid": str(os.getpid()),
+            "since": f"{time.time():.3f}",
+            "done": "0",
+            "total": "0",
+        }
+        lease = Lease(ticket, fields)
+        self._renew(lease, first=True)
+        with self._lock:
+            self._held.append(lease)
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._held.remove(lease)
+                try:
+                    self._release(keys=[key("lease", ticket)], args=[lease.token])
+                except RedisError as error:
+                    log.warning("lease of %s cannot be given back, it will expire: %s", ticket.task, error)
+
+    def _keep(self) -> None:
+        while True:
+            time.sleep(min(PROGRESS_SECONDS, self._heartbeat / 2))
+            with self._lock:
+                now = time.monotonic()
+                for lease in self._held:
+                    if now >= lease.due:
+                        self._renew(lease)
+
+    def _renew(self, lease: Lease, *, first: bool = False) -> None:
+        lease.due = time.monotonic() + self._heartbeat - PROGRESS_SECONDS / 2
+        args: list[str | int] = [lease.token, int(self._seconds * 1000)]
+        args += [word for pair in lease.fields.items() for word in pair]
+        try:
+            answer = self._take(keys=[key("lease", lease.ticket)], args=args)
+        except RedisError as error:
+            log.warning("lease of %s: no answer from the broker, work goes on without: %s", lease.ticket.task, error)
+            return
+        if not first and answer == 2 and lease.taken:
+            log.warning("lease of %s had vanished and is written anew", lease.ticket.task)
+        if not first and answer == 0 and lease.taken:
+            log.warning("%s is also being made by another worker; the first to publish wins", lease.ticket.task)
+        lease.taken = answer != 0
+
+
+class Leadership:
+    """The lease that makes one worker the dispatcher of a store. Used from one thread, which calls `hold` often."""
+
+    def __init__(self, redis: Redis, store: str, *, seconds: float, worker: str) -> None:
+        self._key, self._seconds, self._worker = key("leader", store), seconds, worker
+        self._token = secrets.token_hex(8)
+        self._take = redis.register_script(TAKE)
+        self._release = redis.register_script(RELEASE)
+        self._due = 0.0
+        self._leads = False
+
+    def hold(self) -> bool:
+        """Takes or renews the lease when it is time to. Raises `RedisError` while the broker is away."""
+        now = time.monotonic()
+        if now >= self._due:
+            args: list[str | int] = [self._token, int(self._seconds * 1000), "worker", self._worker]
+            self._leads = self._take(keys=[self._key], args=args) != 0
+            wait = self._seconds / LEADER_RENEWALS
+            self._due = now + (wait if self._leads else min(wait, STAND_BY_SECONDS))
+        return self._leads
+
+    def give_back(self) -> None:
+        """Lets another worker lead at once. Raises `RedisError` while the broker is away."""
+        self._release(keys=[self._key], args=[self._token])
+        self._leads, self._due = False, 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease as others see it.
+
+    Attributes:
+        ticket: the task.
+        worker, host, pid: who works on it.
+        since: start, seconds since the epoch by the worker's clock.
+        done, total: progress in the task's own units; total is 0 while nothing is known.
+    """
+
+    ticket: Ticket
+    worker: str
+    host: str
+    pid: int
+    since: float
+    done: int
+    total: int
+
+
+def remaining(redis: Redis, tickets: Iterable[Ticket]) -> dict[Ticket, float]:
+    """Seconds for which the leases on these tasks still live; tasks on which nobody is at work are left out."""
+    asked = list(tickets)
+    pipe = redis.pipeline(transaction=False)
+    for ticket in asked:
+        pipe.pttl(key("lease", ticket))
+    answers = zip(asked, pipe.execute(), strict=True)
+    return {ticket: milliseconds / 1000 for ticket, milliseconds in answers if milliseconds >= 0}
+
+
+def running(redis: Redis, *, store: str = "", job: str = "") -> list[Held]:
+    """Every task at work, or those of one store or job. Walks all of Redis' keys: for people, not for the hot path."""
+    found: list[Held] = []
+    for name in redis.scan_iter(match=key("lease", "*"), count=512):
+        ticket = Ticket(*str(name).split(":", 2)[2].rsplit("|", 2))
+        if (store and ticket.store != store) or (job and ticket.job != job):
+            continue
+        fields = {str(field): str(value) for field, value in redis.hgetall(name).items()}
+        if fields:
+            found.append(
+                Held(
+                    ticket,
+                    fields["worker"],
+                    fields["host"],
+                    int(fields["pid"]),
+                    float(fields["since"]),
+                    int(fields["done"]),
+                    int(fields["total"]),
+                )
+            )
+    return sorted(found, key=lambda one: one.ticket)

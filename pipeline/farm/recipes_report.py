@@ -1,0 +1,152 @@
+"""What ends a job: report.json, the contact sheet and the movie, from the products of all frames."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pipeline.errors import ProductError
+from pipeline.farm import names, plan
+from pipeline.farm.context import Context
+from pipeline.farm.job import Job
+from pipeline.farm.names import Name
+from pipeline.farm.plan import JobPlan
+from pipeline.farm.products import Products
+from pipeline.farm.recipes import Made
+from pipeline.farm.recipes_frame import planned
+from pipeline.images import contact_sheet, movie
+from pipeline.images.viewing import png_bytes
+
+__all__ = ["MOVIE", "REPORT_FILE", "SHEET", "report"]
+
+REPORT_FILE: Final = "report.json"
+SHEET: Final = "review/contact_sheet.png"
+MOVIE: Final = "review/{shot}.mp4"
+
+
+def report(_: Name, job: Job, products: Products, context: Context) -> Made:
+    """Writes the job's report, sheet and movie; the product says which frames they speak of."""
+    wanted = planned(job, products)
+    inputs = plan.inputs(wanted, names.REPORT, products)
+    if inputs is None:
+        raise ProductError("the report was started before all frames were accounted for")
+    parsed = [names.parse(name) for name in inputs]
+    made = sorted(name.frame for name in parsed if name.kind == "frames" and name.frame is not None)
+    absent = sorted(name.frame for name in parsed if name.kind == "absent" and name.frame is not None)
+    pages = {frame: dict(products.facts(names.frame_product(frame))) for frame in made}
+    marks = {frame: products.recorded(names.absent(frame)) for frame in absent}
+
+    sampling = job.config["sampling"]
+    cells = [_cell(products, frame, pages.get(frame), marks.get(frame)) for frame in sorted([*made, *absent])]
+    width, height = _size(job)
+    sheet = contact_sheet.compose(
+        cells,
+        title=f"{job.shot}  v{job.version:03d}",
+        subtitle=f"{width}×{height}, target error {sampling['target_error']:g}, at most {sampling['max_spp']} spp, "
+        f"{job.config['denoise']['backend']}",
+        target_error=sampling["target_error"],
+    )
+    _replace(products, SHEET, png_bytes(np.asarray(sheet)))
+    notes = _movie(job, products, pages)
+    text = json.dumps(_document(job, products, wanted, pages, marks, notes), indent=1, allow_nan=False)
+    _replace(products, REPORT_FILE, text.encode())
+    return {"frames": made, "absent": absent, "notes": notes}, {}
+
+
+def _document(
+    job: Job, products: Products, wanted: JobPlan, pages: dict[int, Any], marks: dict[int, Any], notes: list[str]
+) -> dict[str, Any]:
+    frames = {}
+    for frame, facts in sorted(pages.items()):
+        frames[str(frame)] = {**facts, "rounds": _rounds(products, frame, int(facts["round"]))}
+    unreached = [
+        frame for frame, facts in sorted(pages.items()) if facts.get("reason") == "max_spp"
+        and facts["mean"] > job.config["sampling"]["target_error"]
+    ]  # fmt: skip
+    return {
+        "job": job.id,
+        "shot": job.shot,
+        "version": job.version,
+        "hash": job.hash,
+        "environment": job.environment,
+        "state": "failed" if marks else "done",
+        "frames": frames,
+        "absent": {str(frame): mark for frame, mark in sorted(marks.items())},
+        "failures": products.failures(),
+        "target_error": job.config["sampling"]["target_error"],
+        "above_target": unreached,
+        "samples": sum(round(entry["samples"]) for page in frames.values() for entry in page["rounds"]),
+        "render_seconds": round(sum(page["seconds"] for page in frames.values()), 3),
+        "denoise_seconds": round(sum(page["denoise_seconds"] for page in frames.values()), 3),
+        "rounds_planned": wanted.rounds,
+        "notes": notes,
+    }
+
+
+def _rounds(products: Products, frame: int, last: int) -> list[dict[str, Any]]:
+    """Samples, time and predicted error after each round."""
+    rounds = []
+    for r in range(last + 1):
+        taken = products.facts(names.samples(frame, r))
+        judged = products.facts(names.error(frame, r))
+        rounds.append(
+            {
+                "samples": taken["samples"],
+                "slices": taken["slices"],
+                "spp": judged["spp"],
+                "seconds": judged["seconds"],
+                "error": judged["mean"],
+                "error_p99": judged["p99"],
+            }
+        )
+    return rounds
+
+
+def _cell(products: Products, frame: int, facts: Any, mark: Any) -> contact_sheet.Cell:
+    if facts is None:
+        return contact_sheet.Cell(frame, None, state="absent", note=str((mark or {}).get("reason", "")))
+    image = products.store.read(products.name(facts["png"]))
+    return contact_sheet.Cell(
+        frame, image, spp=facts["spp"], error=facts["mean"], state="degraded" if facts["degraded"] else "done"
+    )
+
+
+def _movie(job: Job, products: Products, pages: dict[int, Any]) -> list[str]:
+    """Writes the movie if there are two frames or more; notes about what could not be done."""
+    if len(pages) < 2:
+        return []
+    first, last = min(pages), max(pages)
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures: list[Path | None] = []
+        for frame in range(first, last + 1):
+            if frame not in pages:
+                pictures.append(None)
+                continue
+            picture = Path(scratch) / f"{frame - first:06d}.png"
+            picture.write_bytes(products.store.read(products.name(pages[frame]["png"])))
+            pictures.append(picture)
+        target = Path(scratch) / "movie.mp4"
+        made = movie.write(target, pictures, fps=Fraction(job.config["fps"]))
+        if made.path is not None:
+            _replace(products, MOVIE.format(shot=job.shot), target.read_bytes())
+    notes = [made.note] if made.note else []
+    if made.held:
+        notes.append(f"the movie holds a picture over {made.held} missing frames")
+    return notes
+
+
+def _replace(products: Products, file: str, data: bytes) -> None:
+    """These files speak of the frames that exist now, and are written anew when frames are added."""
+    full = products.name(file)
+    products.store.delete(full)
+    products.store.create(full, data)
+
+
+def _size(job: Job) -> tuple[int, int]:
+    resolution = job.config.get("resolution")
+    return (resolution[0], resolution[1]) if resolution else (0, 0)

@@ -1,0 +1,466 @@
+"""Submitting: from names of shots and edits to frames; all that is wrong is found before anything is claimed.
+
+    sources ──resolve──▶ shots ──prepare──▶ frozen shots ──claim──▶ jobs ──▶ farm ──▶ results
+
+Each step up to the claim is done for all shots before the next one begins: a missing texture in the last shot of an
+edit leaves nothing enqueued of the first. What goes wrong until then ends the command with exit code 2, whatever kind
+of error it is. Where no broker is configured, a private Redis and workers on this machine make the frames of all shots.
+"""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.config.farm import Farm as FarmConfig
+from pipeline.config.frames import FrameRange
+from pipeline.config.load import load_shot
+from pipeline.config.shot import Shot
+from pipeline.errors import AssetError, ConfigError, PenumbraError, StoreError
+from pipeline.farm import attempts
+from pipeline.farm.client import Farm
+from pipeline.farm.job import Frozen, Job, claim, deactivate
+from pipeline.farm.progress import JobSnapshot, JobState, Progress, snapshot
+from pipeline.farm.store import BLOBS, Store, open_store
+from pipeline.scene.freeze import freeze
+
+__all__ = [
+    "Claimed",
+    "Prepared",
+    "Result",
+    "Show",
+    "check_store",
+    "claim_all",
+    "environment_for",
+    "follow",
+    "prepare",
+    "refusing",
+    "render",
+    "resolve",
+    "result_of",
+    "submit",
+]
+
+Show = Callable[[Sequence[JobSnapshot], str], object]
+"""Is told how far the jobs are, and in a few words what is going on beside that (empty when nothing is)."""
+
+STARTING: Final = "waiting for workers to start"
+
+LOOK_SECONDS: Final = 0.5
+LOOK_SHARE: Final = 10
+"""Progress is looked at twice a second, but at most a tenth of the time goes into looking: big jobs on slow disks."""
+
+TRIAL_BYTES: Final = 1 << 20
+"""Size of the file that shows whether the store has any room: more than a job's own records need."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A shot that is ready to be claimed: checked, and its scenes frozen.
+
+    Attributes:
+        shot: as configured, with the options laid over it.
+        frozen: all that its pixels depend on.
+        warnings: what the user should know, one line each.
+    """
+
+    shot: Shot
+    frozen: Frozen
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A submitted job.
+
+    Attributes:
+        job: the version that makes the frames.
+        attached: it was there already: it goes on, or is done.
+        frames: that were asked for now, ascending.
+        warnings: as in `Prepared`.
+    """
+
+    job: Job
+    attached: bool
+    frames: tuple[int, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Within it nothing is enqueued yet, so that every expected error is bad input: exit code 2."""
+    try:
+        yield
+    except PenumbraError as error:
+        error.exit_code = ConfigError.exit_code
+        raise
+
+
+def resolve(sources: Sequence[str], overrides: Mapping[str, Any]) -> tuple[list[Shot], list[str]]:
+    """The shots that some sources name, each once, and notes about the edits among them.
+
+    Args:
+        sources: names of shots, directories, `shot.yaml` files, or `.otio` edits, which stand for all of their shots.
+        overrides: values by dotted key, as for `load_shot`. Of an edit, `frames` leaves those that it shows.
+
+    Returns:
+        The shots in the order in which they were named. A shot that is named several times has all frames that were
+        asked for. And notes, one line each.
+
+    Raises:
+        ConfigError: a line per problem, of all sources.
+    """
+    shots: dict[str, Shot] = {}
+    notes: list[str] = []
+    problems: list[ConfigError] = []
+    for source in sources:
+        try:
+            for shot in _shots_of(source, overrides, notes):
+                known = shots.get(shot.shot)
+                shots[shot.shot] = shot if known is None else _joined(known, shot, source)
+        except ConfigError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ConfigError("\n".join(str(problem) for problem in problems))
+    return list(shots.values()), notes
+
+
+def _shots_of(source: str, overrides: Mapping[str, Any], notes: list[str]) -> list[Shot]:
+    path = Path(source)
+    if path.suffix.lower() == ".otio" or (path.is_file() and path.suffix.lower() not in (".yaml", ".yml")):
+        from pipeline.editorial.timeline import load_edit_shots, read_edit  # brings OpenTimelineIO
+
+        edit = read_edit(path)
+        shots = load_edit_shots(edit, overrides)
+        notes.extend(f"{path}: {note}" for note in edit.notes)
+        return shots
+    return [load_shot(source, overrides)]
+
+
+def _joined(known: Shot, other: Shot, source: str) -> Shot:
+    """One shot with the frames of both, which must be the same otherwise."""
+    frames = FrameRange.of([*known.frames, *other.frames])
+    joined = known.model_copy(update={"frames": frames})
+    if joined != other.model_copy(update={"frames": frames}):
+        raise ConfigError(
+            f"shot {known.shot} is named twice, with different settings; submit it in two steps", path=source
+        )
+    return joined
+
+
+def check_store(store: Store) -> None:
+    """Creates a file in the store and removes it.
+
+    Raises:
+        StoreError: the store is read-only, full, or no place for products.
+    """
+    name = f"{BLOBS}/trial-{secrets.token_hex(8)}"
+    store.create(name, bytes(TRIAL_BYTES))
+    store.delete(name)
+
+
+def prepare(shots: Iterable[Shot], store: Store, environment: Mapping[str, Any]) -> list[Prepared]:
+    """Checks and freezes the scenes of shots; nothing is claimed, and no other submit sees anything of it.
+
+    Args:
+        shots: to submit.
+        store: that takes the frozen scenes, by content.
+        environment: of the workers that will render, with its `key`.
+
+    Raises:
+        SceneError: everything that is wrong with all scenes, one line each.
+        StoreError: the store cannot be written.
+    """
+    blobs = store.path(BLOBS)
+    if blobs is None:
+        raise StoreError(f"{store.url} is not a local directory, where frozen scenes must go")
+    prepared: list[Prepared] = []
+    problems: list[PenumbraError] = []
+    for shot in shots:
+        try:
+            scenes = freeze(shot, shot.frame_list, blobs)
+            config = shot.model_dump(mode="json", by_alias=True)
+            _freeze_masks(shot, config, blobs)
+        except StoreError:
+            raise
+        except PenumbraError as error:
+            problems.append(error)
+            continue
+        frozen = Frozen(config, dict(environment), {frame: scene.to_json() for frame, scene in scenes.items()})
+        warnings = dict.fromkeys(warning for scene in scenes.values() for warning in scene.warnings)
+        if shot.denoise.backend != "kpcn" and (shot.denoise.lambda_ != 1.0 or shot.denoise.lambda_map):
+            warnings[f"{shot.shot}: λ has no effect on the denoiser `{shot.denoise.backend}`"] = None
+        prepared.append(Prepared(shot, frozen, tuple(warnings)))
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise type(problems[0])("\n".join(str(problem) for problem in problems))
+    return prepared
+
+
+def _freeze_masks(shot: Shot, config: dict[str, Any], blobs: Path) -> None:
+    """Painted maps are snapshotted as the scene's files are: their names in the frozen config are those of blobs.
+
+    Raises:
+        AssetError: not an image, or not of the frame's size.
+    """
+    from pipeline.images.masks import read_mask  # brings numpy
+    from pipeline.scene import blobs as content
+
+    for block, key in (("sampling", "importance"), ("denoise", "lambda_map")):
+        named = config[block].get(key)
+        if named is None:
+            continue
+        path = shot.resolve(named)
+        rows, columns = read_mask(path).shape
+        if shot.resolution is not None and (columns, rows) != tuple(shot.resolution):
+            width, height = shot.resolution
+            raise AssetError(f"{path}: {block}.{key}: the map is {columns}×{rows} pixels, the frame {width}×{height}")
+        config[block][key] = content.put(blobs, path)
+
+
+def claim_all(prepared: Iterable[Prepared], store: Store) -> list[Claimed]:
+    """Claims a version for each shot, or attaches to the one that is the same.
+
+    Raises:
+        FarmError, StoreError: see `pipeline.farm.job.claim`.
+    """
+    claimed = []
+    for each in prepared:
+        frames = each.shot.frame_list
+        job, attached = claim(
+            store, each.shot.shot, each.frozen, frames=frames, priority=each.shot.priority, owner=getpass.getuser()
+        )
+        claimed.append(Claimed(job, attached, tuple(frames), each.warnings))
+    return claimed
+
+
+# --- the farm -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a submitted shot: the document of `pipeline submit --json`.
+
+    Attributes:
+        job: its id.
+        shot, version: what the id says.
+        state: `done`; `failed`, `cancelled`; or, when nobody waited, how far it is.
+        directory: of the job.
+        frames: path of the deliverable by frame, of the frames that were asked for and are there.
+        warnings: one line each.
+    """
+
+    job: str
+    shot: str
+    version: int
+    state: JobState
+    directory: str
+    frames: dict[str, str]
+    warnings: list[str]
+
+
+def submit(
+    sources: Sequence[str],
+    overrides: Mapping[str, Any],
+    *,
+    settings: FarmConfig,
+    out: str | None = None,
+    wait: bool | None = None,
+    workers: int | None = None,
+    show: Show = lambda jobs, note: None,
+) -> list[Result]:
+    """Submits shots to the farm, or renders them here where no broker is configured.
+
+    Args:
+        sources, overrides: see `resolve`.
+        settings: of the farm; without `broker_url` a private Redis and local workers are started, and ended again.
+        out: store, in place of the farm's.
+        wait: until the frames are there. By default only where they are made here, which needs it.
+        workers: local ones; by default one for each GPU, or one for the CPU.
+        show: is told how far the jobs are.
+
+    Returns:
+        One result for each shot, in the order of the sources.
+
+    Raises:
+        PenumbraError: with the exit code 2 when nothing was claimed.
+    """
+    embedded = settings.broker_url is None
+    with refusing():
+        if embedded and wait is False:
+            raise ConfigError(
+                "no farm is configured, so that nobody would go on with the work", suggestion="leave out --detach"
+            )
+        shots, notes = resolve(sources, overrides)
+        store = open_store(out or settings.store)
+        check_store(store)
+        farm = Farm.offline(store, settings) if embedded else Farm.connect(store, settings)
+        show([], "checking scenes")
+        prepared = prepare(shots, store, environment_for(farm))
+        claimed = claim_all(prepared, store)
+    if embedded:
+        results = render(claimed, store, settings, workers=workers, show=show)
+    else:
+        said = {each.job.id: farm.submit(each.job) for each in claimed}
+        if wait:
+            follow(farm, [each.job for each in claimed], show)
+        results = [result_of(store, each, said[each.job.id]) for each in claimed]
+    for result in results:
+        result.warnings[:0] = notes
+    return results
+
+
+def environment_for(farm: Farm) -> dict[str, Any]:
+    """The environment that a job is frozen for: this machine's, unless the farm's live workers have other ones alone.
+
+    Then it is the one that most slots of the farm have: who submits from a laptop gets what the render nodes agree on.
+
+    Raises:
+        DeviceError: no device works here, and no worker is there to ask.
+    """
+    served = _served(farm)
+    from pipeline.device import environment, environment_key
+    from pipeline.errors import DeviceError
+
+    try:
+        found = environment()
+        own = {**found, "key": environment_key(found)}
+    except DeviceError:
+        if not served:
+            raise
+    else:
+        if not served or (own["variant"], own["key"]) in served:
+            return own
+    (variant, key), _ = served.most_common(1)[0]
+    return {"variant": variant, "key": key}
+
+
+def _served(farm: Farm) -> Counter[tuple[str, str]]:
+    """Slots of the farm's live workers by variant and environment key; rehearsals are left out."""
+    from pipeline.device import CUDA, LLVM
+    from pipeline.farm.queues import queue_name
+
+    slots: Counter[tuple[str, str]] = Counter()
+    for worker in farm.workers():
+        if farm.store.url not in worker["stores"]:
+            continue
+        for key in worker["environments"]:
+            for device, variant in (("cpu", LLVM), ("cuda", CUDA)):
+                if queue_name("render", device, key) in worker["queues"]:
+                    slots[variant, key] += int(worker["slots"])
+    return slots
+
+
+def render(
+    claimed: Sequence[Claimed],
+    store: Store,
+    settings: FarmConfig,
+    *,
+    workers: int | None = None,
+    show: Show = lambda jobs, note: None,
+    engine: str = "mitsuba",
+) -> list[Result]:
+    """Makes the frames of claimed jobs on this machine, with a private Redis and workers that end with this call.
+
+    Args:
+        claimed: jobs, whose farm is shared.
+        store: a local one, where they live.
+        settings: of the farm.
+        workers: how many; by default one for each GPU, or one for the CPU.
+        show: is told how far the jobs are.
+        engine: as `Farm.embedded` takes it.
+
+    Raises:
+        FarmError: Redis does not start, or the workers give up.
+        KeyboardInterrupt: Ctrl-C; the jobs are paused, and go on when they are submitted again.
+    """
+    ready = Farm.offline(store, settings)
+    todo = [each for each in claimed if ready.state(each.job) != "done"]
+    for each in claimed:
+        if each not in todo:
+            deactivate(store, each.job)  # nobody needs to look at it again
+    if todo:
+        show([], STARTING)
+        try:
+            with Farm.embedded(store, settings, workers=workers, engine=engine, events=False) as farm:
+                for each in todo:
+                    farm.submit(each.job)
+                follow(farm, [each.job for each in todo], show)
+        except KeyboardInterrupt:
+            # Else the next submit, of whatever shot, would go on with these as well. Submitting them again resumes.
+            for each in todo:
+                if ready.state(each.job) == "active":
+                    ready.pause(each.job)
+            raise
+    return [result_of(store, each) for each in claimed]
+
+
+def follow(farm: Farm, jobs: Sequence[Job], show: Show) -> None:
+    """Waits until jobs are done, failed or cancelled, and tells how far they are.
+
+    Raises:
+        FarmError: the workers of an embedded farm give up.
+    """
+    watched = [Progress(farm.store, job) for job in jobs]
+    due = 0.0
+    manned = farm.config.broker_url is None
+
+    def look(*, last: bool = False) -> None:
+        nonlocal due, manned
+        start = time.monotonic()
+        if start < due and not last:
+            return
+        manned = manned or bool(farm.workers())
+        full = farm.on_hold()
+        note = f"waiting for room: {full}" if full else "" if manned else STARTING
+        show([progress.snapshot() for progress in watched], note)
+        due = time.monotonic() + max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - start))
+
+    for job in jobs:
+        farm.wait(job, look, every=LOOK_SECONDS / 2)
+    look(last=True)
+
+
+def result_of(store: Store, claimed: Claimed, warnings: Iterable[str] = ()) -> Result:
+    """What became of a submitted job so far."""
+    job = claimed.job
+    found = snapshot(store, job)
+    wanted = set(claimed.frames)
+    frames = [frame for frame in found.frames if frame.frame in wanted]
+    told = [*claimed.warnings, *warnings]
+    told += [f"frame {frame.frame} could not be made" for frame in frames if frame.state == "absent"]
+    told += [
+        f"frame {frame.frame} was made without a neighbour that could not be" for frame in frames if frame.degraded
+    ]
+    for task in found.failures:
+        why = attempts.failure(store, job.directory, task)
+        told.append(f"{task} failed ({why.kind}, {why.attempts} attempts): {why.reason}")
+    return Result(
+        job=job.id,
+        shot=job.shot,
+        version=job.version,
+        state=found.state,
+        directory=_place(store, job.directory),
+        frames={
+            str(frame.frame): _place(store, f"{job.directory}/{frame.path}")
+            for frame in frames
+            if frame.path is not None
+        },
+        warnings=told,
+    )
+
+
+def _place(store: Store, name: str) -> str:
+    """Where a name of the store is, for people and programs outside."""
+    path = store.path(name)
+    return f"{store.url}/{name}" if path is None else str(path)

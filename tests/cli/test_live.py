@@ -1,0 +1,89 @@
+"""Live progress: lines where nobody can see a table, a table where somebody can."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from pipeline.cli.live import Live, duration, magnitude, summary
+from pipeline.farm.progress import FrameSnapshot, JobSnapshot
+
+FRAMES = (
+    FrameSnapshot(1001, "done", round=2, spp=64.0, error=0.0182, error_p99=0.05, samples=1000, expected=1000.0),
+    FrameSnapshot(1002, "rendering", round=1, spp=32.0, error=0.0311, error_p99=0.1, samples=500, expected=1000.0),
+    FrameSnapshot(1003, "waiting"),
+)
+JOB = JobSnapshot(
+    job="shot_a.v001",
+    shot="shot_a",
+    version=1,
+    directory="shot_a/v001",
+    state="running",
+    priority=5,
+    frames=FRAMES,
+    rounds=4,
+    samples=1500,
+    expected=3000.0,
+    seconds=10.0,
+    fraction=0.5,
+    eta_seconds=75.0,
+    failures=(),
+)
+
+
+def plain() -> Live:
+    return Live(Console(file=io.StringIO(), force_terminal=False))
+
+
+def test_the_summary_tells_state_frames_share_rate_and_time_left() -> None:
+    assert summary(JOB) == "running, 1/3 frames, 50%, 20 samples/s, ETA 1:15"
+
+
+def test_the_summary_of_a_job_that_has_ended_tells_no_share_and_no_time() -> None:
+    assert summary(replace(JOB, state="done", eta_seconds=None)) == "done, 1/3 frames"
+
+
+def test_without_a_terminal_a_line_comes_when_something_has_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    with plain() as live:
+        live.show([], "checking scenes")
+        live.show([JOB], "")
+        live.show([JOB], "")
+        live.show([replace(JOB, state="paused", eta_seconds=None)], "")
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == [
+        "checking scenes",
+        "shot_a.v001: running, 1/3 frames, 50%, 20 samples/s, ETA 1:15",
+        "shot_a.v001: paused, 1/3 frames, 50%",
+    ]
+    assert captured.out == ""
+
+
+def test_in_a_terminal_every_frame_has_a_row_with_its_round_and_error() -> None:
+    screen = io.StringIO()
+    with Live(Console(file=screen, force_terminal=True, width=110, height=30)) as live:
+        live.show([JOB], "")
+    shown = screen.getvalue()
+    assert all(text in shown for text in ("shot_a.v001", "1001", "3/4", "0.0182", "1002", "0.0311", "1003", "waiting"))
+
+
+def test_a_long_job_shows_the_frames_at_work_and_counts_the_rest() -> None:
+    frames = tuple(FrameSnapshot(n, "rendering" if n == 900 else "waiting") for n in range(1, 1001))
+    screen = io.StringIO()
+    with Live(Console(file=screen, force_terminal=True, width=110, height=20)) as live:
+        live.show([replace(JOB, frames=frames)], "")
+    shown = screen.getvalue()
+    assert "900" in shown and "more frames" in shown
+    assert shown.count("\n") < 60
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0:00"), (59.6, "1:00"), (75, "1:15"), (7325, "2:02:05")])
+def test_time_spans_are_clock_times(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(950, "950 "), (1234567, "1.2 M"), (2.5e9, "2.5 G")])
+def test_large_numbers_have_prefixes(number: float, text: str) -> None:
+    assert magnitude(number) == text

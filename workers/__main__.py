@@ -1,0 +1,115 @@
+"""`python -m workers`: one worker of the farm, with its child processes. `pipeline worker` is the same."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+from pipeline.errors import FarmError, PenumbraError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of a worker."""
+    made = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    made.add_argument("--broker", metavar="URL", help="Redis; by default the farm profile's, or $PIPELINE_BROKER_URL")
+    made.add_argument(
+        "--store", metavar="URL", action="append", help="product store to serve; may be given several times"
+    )
+    made.add_argument("--farm", metavar="PROFILE", help="farm profile, a name or a YAML file")
+    made.add_argument("--settings", metavar="JSON", default="{}", help="values to lay over the farm profile")
+    made.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="device to render with")
+    made.add_argument("--slots", type=int, default=1, help="child processes, each with the whole device")
+    made.add_argument("--name", help="unique in the farm; by default made from the host, the device and the process")
+    made.add_argument("--queues", default="light,denoise,render", help="kinds of tasks to take")
+    made.add_argument(
+        "--engine",
+        choices=("mitsuba", "rehearsal"),
+        default="mitsuba",
+        help="rehearsal: synthetic tasks alone, so that neither Mitsuba nor a device is looked for",
+    )
+    made.add_argument("--no-events", dest="events", action="store_false", help="tell monitors nothing about tasks")
+    made.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    made.add_argument("--owned", action="store_true", help="end when the process that holds our standard input does")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a worker until SIGTERM or SIGINT. Returns the exit code: 2 for a wrong option."""
+    options = parser().parse_args(arguments)
+    if options.owned:
+        from pipeline.farm.embedded import on_end_of_owner
+
+        on_end_of_owner(lambda: os.kill(os.getpid(), signal.SIGKILL))  # the children die with this process
+    try:
+        return run(options)
+    except PenumbraError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(options: argparse.Namespace) -> int:
+    """Reads the profile, finds the device, and starts Celery.
+
+    Raises:
+        PenumbraError: a wrong option, no broker, or no device.
+    """
+    from pipeline.config.farm import load_farm
+    from pipeline.farm import recipes_rehearsal
+    from pipeline.farm.queues import KINDS, device_of, queue_name
+    from pipeline.farm.store import open_store
+    from workers.app import start
+    from workers.settings import WorkerSettings
+
+    over = json.loads(options.settings) | ({"broker_url": options.broker} if options.broker else {})
+    profile = load_farm(options.farm)
+    farm = type(profile).model_validate({**profile.model_dump(), **over})
+    if farm.broker_url is None:
+        raise FarmError("a worker needs a broker: --broker redis://…, PIPELINE_BROKER_URL, or a farm profile")
+    kinds = [kind.strip() for kind in options.queues.split(",")]
+    environments = [recipes_rehearsal.environment()]
+    if options.engine == "mitsuba":
+        environments.insert(0, mitsuba_environment(options.device))
+    settings = WorkerSettings(
+        name=options.name or f"{socket.gethostname()}.{options.device.replace(':', '')}.{os.getpid()}",
+        stores=tuple(open_store(url).url for url in options.store or [farm.store]),
+        device=options.device,
+        environments=tuple(str(environment["key"]) for environment in environments),
+        queues=tuple(
+            queue_name(kind, device_of(environment), str(environment["key"]))
+            for kind in sorted(kinds, key=lambda kind: KINDS.index(kind) if kind in KINDS else 0)
+            for environment in environments
+        ),
+        slots=options.slots,
+        events=options.events,
+        farm=farm,
+    )
+    return start(settings, log_level=options.log_level)
+
+
+def mitsuba_environment(device: str) -> dict[str, object]:
+    """Binds this process and its children to a device, and returns the environment that its pixels depend on.
+
+    Raises:
+        DeviceError: the device does not work.
+        FarmError: there is no such device.
+    """
+    from pipeline.device import CUDA, LLVM, choose_variant, environment, environment_key
+
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+        raise FarmError(f"'{device}' is not a device: auto, cpu, cuda, or cuda:0 and so on")
+    if number:
+        os.environ["CUDA_VISIBLE_DEVICES"] = number
+    variant = choose_variant() if kind == "auto" else CUDA if kind == "cuda" else LLVM
+    os.environ["PIPELINE_VARIANT"] = variant
+    found = environment(variant)
+    return {**found, "key": environment_key(found)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
