@@ -44,8 +44,11 @@ PADDING = 0xFFFFFFFF
 HUGE = (2**channels.TALLY_BITS - 1) // PACKET * PACKET
 """The most samples that a counter holds for one pixel in one wave, in whole packets."""
 
-WAVE_SECONDS = 3.0
+WAVE_SECONDS = 4.0
 """What a wave should take: tracing is then a few per cent of it, and a job that is cancelled lets go in time."""
+
+REMAINDER = 1.35
+"""A wave takes what is left where that is at most so many times its due: a launch of its own costs more."""
 
 FIRST_WAVE = 2**20
 """Lanes of the first wave, before the scene's speed is known."""
@@ -59,6 +62,17 @@ class Layers(enum.Enum):
     ALL = channels.COUNT + channels.COLOUR + channels.FEATURES
 
 
+@dataclass
+class Speed:
+    """How fast the scene was in its last wave.
+
+    Attributes:
+        lanes: per second, by what was recorded; nothing before the first wave that tells.
+    """
+
+    lanes: dict[Layers, float]
+
+
 @dataclass(frozen=True)
 class Program:
     """A frame's scene with what its passes look up."""
@@ -70,6 +84,8 @@ class Program:
     splits: bool
     """Radiance is split into emission, diffuse and specular. Only `path` can be: other integrators' radiance is all
     specular."""
+    speed: Speed
+    """Grows known as waves are rendered."""
 
 
 def prepare(fs: FrameScene, before: Program | None = None) -> Program:
@@ -92,6 +108,7 @@ def prepare(fs: FrameScene, before: Program | None = None) -> Program:
         motion=motion_tables(fs),
         limits=limits(fs.max_depth, fs.rr_depth),
         splits=fs.integrator_name == "path",
+        speed=before.speed if before is not None else Speed({}),
     )
 
 
@@ -140,7 +157,7 @@ def render_pass(
     carried: dict[str, NDArray[Any]] = {}  # float64, of a pixel that takes several waves
     carried_for = -1
     began = time.perf_counter()
-    pace = Pace(wave_samples)
+    pace = Pace(wave_samples, program.speed.lanes.get(layers))
     for a, b, pixel, sample, whole in waves(flat_counts, flat_start, pace, first):
         try:
             part, part_votes, clips = _wave(program, layers, first + a, b - a, pixel, sample, words, exact=not whole)
@@ -157,6 +174,8 @@ def render_pass(
         clipped += clips
         done += int(np.count_nonzero(sample != PADDING))
         pace.note(len(pixel))
+        if pace.speed is not None:
+            program.speed.lanes[layers] = pace.speed
         if on_wave is not None:
             on_wave(done, total)
     counted = total if layers is Layers.BEAUTY else round(sums["count"].sum(dtype=np.float64))
@@ -172,19 +191,29 @@ def render_pass(
 
 
 class Pace:
-    """How many lanes the next wave gets: as many as take `WAVE_SECONDS` at the last one's speed, `most` at most."""
+    """How many lanes the next wave gets: as many as take `WAVE_SECONDS` at the last one's speed, `most` at most.
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.lanes = min(most, FIRST_WAVE)
+    Args:
+        most: lanes.
+        speed: lanes per second, of an earlier pass; None where nothing is known.
+    """
+
+    def __init__(self, most: int, speed: float | None = None) -> None:
+        self.most, self.speed = most, speed
+        self.lanes = min(most, FIRST_WAVE if speed is None else self._wanted(speed))
         self._since = time.perf_counter()
 
     def note(self, done: int) -> None:
         """A wave of so many lanes has ended."""
         now = time.perf_counter()
-        wanted = WAVE_SECONDS * done / max(now - self._since, 1e-3)
-        self.lanes = int(min(max(wanted, FIRST_WAVE / 4), 4.0 * self.lanes, self.most))
+        if done >= FIRST_WAVE // 4:  # a smaller one says more about the cost of a launch
+            self.speed = done / max(now - self._since, 1e-3)
+            self.lanes = int(min(self._wanted(self.speed), 4.0 * self.lanes, self.most))
         self._since = now
+
+    @staticmethod
+    def _wanted(speed: float) -> int:
+        return int(max(WAVE_SECONDS * speed, FIRST_WAVE / 4))
 
 
 def waves(
@@ -222,7 +251,10 @@ def waves(
             block += 1
             continue
         before = int(ends[block] - padded[block])
-        last = int(np.searchsorted(ends, before + pace.lanes, side="right"))
+        lanes, left = pace.lanes, int(ends[-1]) - before
+        if left <= min(pace.most, REMAINDER * lanes):
+            lanes = left
+        last = int(np.searchsorted(ends, before + lanes, side="right"))
         last = min(max(last, block + 1), int(np.searchsorted(edges, edges[block] + BAND, side="right")) - 1)
         huge = np.flatnonzero(sizes[block:last] > HUGE)
         last = block + int(huge[0]) if len(huge) else last
@@ -242,13 +274,16 @@ def _lanes(
     padding = -sizes % PACKET
     lanes = run.astype(np.int64)
     lanes[np.append(blocks[1:], len(run)) - 1] += padding
-    # The lane's number, less that of its pixel's first lane, plus that pixel's first sample.
-    offset = start.astype(np.int64) - (np.cumsum(lanes) - lanes)
-    pixel = np.repeat(np.arange(len(run), dtype=np.uint32), lanes)
-    sample = (np.arange(len(pixel), dtype=np.int64) + np.repeat(offset, lanes)).astype(np.uint32)
-    ends = np.repeat(np.cumsum(sizes + padding), padding)
-    within = np.arange(len(ends)) - np.repeat(np.cumsum(padding) - padding, padding)
-    sample[ends - 1 - within] = PADDING
+    ends = np.cumsum(lanes)
+    total = int(ends[-1])
+    pixel, sample = _aligned(total), _aligned(total)
+    pixel[:] = np.repeat(np.arange(len(run), dtype=np.uint32), lanes)
+    # The lane's number, less that of its pixel's first lane, plus that pixel's first sample; modulo 2³².
+    offset = (start.astype(np.int64) - (ends - lanes)).astype(np.uint32)
+    np.add(np.repeat(offset, lanes), np.arange(total, dtype=np.uint32), out=sample)
+    block_ends = np.repeat(np.cumsum(sizes + padding), padding)
+    within = np.arange(len(block_ends)) - np.repeat(np.cumsum(padding) - padding, padding)
+    sample[block_ends - 1 - within] = PADDING
     return pixel, sample
 
 
@@ -265,7 +300,7 @@ def _wave(
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.uint32] | None, int]:
     """One launch. Returns sums (float64 if `exact`) and votes of the band, and how many samples were clipped."""
     fs = program.fs
-    band, sample = mi.UInt32(_aligned(pixel_in_band)), mi.UInt32(_aligned(sample_index))
+    band, sample = mi.UInt32(pixel_in_band), mi.UInt32(sample_index)
     # Opaque, not literals: these change from wave to wave and from shot to shot, and the kernel is to stay.
     origin, width = mi.UInt32(first), mi.UInt32(fs.width)
     size = mi.Point2f(fs.width, fs.height)
@@ -315,14 +350,12 @@ def _wave(
     return sums, ballots.numpy().reshape(pixels, channels.VOTES), clipped
 
 
-def _aligned(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """A copy that begins at a multiple of 64 bytes: Dr.Jit uses numpy's memory as it is, and its alignment is part of
+def _aligned(size: int) -> NDArray[np.uint32]:
+    """Room that begins at a multiple of 64 bytes: Dr.Jit uses numpy's memory as it is, and its alignment is part of
     the kernel."""
-    room = np.empty(len(values) + 16, np.uint32)
+    room = np.empty(size + 16, np.uint32)
     offset = -(room.ctypes.data // 4) % 16
-    copy = room[offset : offset + len(values)]
-    copy[:] = values
-    return copy
+    return room[offset : offset + size]
 
 
 def _without_votes(result: tuple[dict[str, NDArray[Any]], int]) -> tuple[dict[str, NDArray[Any]], None, int]:
