@@ -42,6 +42,8 @@ COMMANDS: dict[str, Entry] = {
     entry.name: entry
     for entry in (
         Entry("submit", "Render", "pipeline.cli.submit:submit", "Render shots: claim a version, make its frames."),
+        Entry("redenoise", "Render", "pipeline.cli.redenoise:redenoise", "Denoise a rendered version anew: another λ."),
+        Entry("denoise", "Render", "pipeline.cli.denoise:denoise", "Denoise EXR sequences, ours and others'."),
         Entry("shots", "Render", "pipeline.cli.shots:shots", "List the shots that an edit names."),
         Entry("status", "Look", "pipeline.cli.status:status", "How far a shot's frames are."),
         Entry("watch", "Look", "pipeline.cli.status:watch", "Follow jobs live, until they end."),

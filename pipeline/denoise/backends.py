@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError, ProductError
-from pipeline.render.buffers import FrameBuffers
+from pipeline.denoise.frame import Frame, Window
+from pipeline.errors import ConfigError
 
-__all__ = ["DEMODULATION", "Denoised", "Denoiser", "Settings", "backend", "frame_of"]
+if TYPE_CHECKING:
+    from pipeline.denoise.cache import Cache
+
+__all__ = ["DEMODULATION", "Denoised", "Denoiser", "Settings", "alpha_of", "backend"]
 
 Array = NDArray[np.float32]
-Window = Mapping[int, FrameBuffers | None]
 
 DEMODULATION = 0.00316
 """Added to the albedo before diffuse light is divided by it, and when it is multiplied back: black stays finite.
@@ -27,14 +29,21 @@ class Denoised:
     """A denoised frame: float32, linear; none below zero.
 
     Attributes:
-        emission, diffuse, specular: H×W×3; albedo is multiplied in; their sum is the denoised beauty.
-        alpha: H×W, [0, 1].
+        emission, diffuse, specular: H×W×3; albedo is multiplied in; their sum is the denoised beauty. Of a frame that
+            came unsplit, `specular` is the beauty and the others are 0.
+        alpha: H×W, [0, 1]; 1 where the frame brought none.
     """
 
     emission: Array
     diffuse: Array
     specular: Array
     alpha: Array
+
+    @staticmethod
+    def unsplit(beauty: Array, alpha: Array) -> Denoised:
+        """A frame whose renderer did not split radiance."""
+        none = np.zeros_like(beauty)
+        return Denoised(emission=none, diffuse=none, specular=beauty, alpha=alpha)
 
     @property
     def beauty(self) -> Array:
@@ -57,12 +66,12 @@ class Denoiser(Protocol):
         """The frame `centre`.
 
         Args:
-            window: buffers by frame number; None, or no entry, where a neighbour is absent.
+            window: frames by number; None, or no entry, where a neighbour is absent.
             centre: the frame to denoise.
             lambda_: scalar or H×W; how much detail is weighed against residual noise (1: neutral).
 
         Raises:
-            ProductError: the window has no buffers of `centre`.
+            ProductError: the window has no buffers of `centre`, or they lack a layer that this denoiser needs.
             DeviceError: the denoiser cannot run here.
         """
         ...
@@ -75,14 +84,17 @@ class Settings(Protocol):
     def backend(self) -> str: ...
     @property
     def preset(self) -> str: ...
+    @property
+    def radius(self) -> int: ...
 
 
-def backend(config: Settings, *, threads: int | None = None) -> Denoiser:
+def backend(config: Settings, *, threads: int | None = None, cache: Cache | None = None) -> Denoiser:
     """The denoiser that the shot asks for, ready to use; nothing heavy is loaded before its first frame.
 
     Args:
         config: `denoise` of the shot.
         threads: CPU threads that it may use; None leaves it to the library.
+        cache: for what a network makes of single frames, which their neighbours and every λ use again.
 
     Raises:
         ConfigError: the backend is unknown, or needs a package or weights that are not there.
@@ -96,21 +108,18 @@ def backend(config: Settings, *, threads: int | None = None) -> Denoiser:
 
         return Oidn(preset=config.preset, threads=threads)
     if config.backend == "kpcn":
-        raise ConfigError(
-            "there are no weights for the kernel-predicting network yet",
-            key="denoise.backend",
-            suggestion="use `oidn` or `none`",
-        )
+        if find_spec("torch") is None:
+            raise ConfigError(
+                "kpcn needs the package `torch`, which is not installed",
+                key="denoise.backend",
+                suggestion="pip install 'penumbra-pipeline[learn]', or use `oidn` or `none`",
+            )
+        from pipeline.denoise.kpcn import Kpcn
+
+        return Kpcn(preset=config.preset, radius=config.radius, threads=threads, cache=cache)
     raise ConfigError(f"unknown denoiser `{config.backend}`", key="denoise.backend", suggestion="kpcn, oidn or none")
 
 
-def frame_of(window: Window, centre: int) -> FrameBuffers:
-    """The buffers of the frame to denoise.
-
-    Raises:
-        ProductError: the window has none.
-    """
-    frame = window.get(centre)
-    if frame is None:
-        raise ProductError(f"frame {centre}: there are no buffers to denoise")
-    return frame
+def alpha_of(frame: Frame) -> Array:
+    """The frame's alpha, H×W; opaque where it brought none."""
+    return np.ones(frame.shape, np.float32) if frame.alpha is None else frame.alpha

@@ -10,15 +10,16 @@ taken off, two buffers); Rousselle, Manzi, Zwicker 2013 (features, and the minim
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from pipeline.denoise.backends import DEMODULATION, Denoised, Window, frame_of
-from pipeline.render.buffers import FrameBuffers
+from pipeline.denoise.backends import DEMODULATION, Denoised, alpha_of
+from pipeline.denoise.frame import Frame, Window, frame_of
+from pipeline.errors import ProductError
 
 __all__ = ["NonLocalMeans"]
 
@@ -31,7 +32,7 @@ _EPSILON = 1e-10  # variance of a pixel that has none
 
 
 class NonLocalMeans:
-    """Joint non-local means of one frame; λ is not read. It needs at least two samples in every pixel.
+    """Joint non-local means of one frame; λ is not read. It needs the means of two halves of the samples, and features.
 
     Args:
         search: radius of the window in which alike pixels are looked for, pixels.
@@ -45,30 +46,55 @@ class NonLocalMeans:
         self.search, self.patch = search, patch
 
     def denoise(self, window: Window, centre: int, lambda_: Array | float) -> Denoised:
-        """The frame `centre`, from its own buffers alone. Raises ProductError where it is missing."""
+        """The frame `centre`, from its own buffers alone.
+
+        Raises:
+            ProductError: the window has no buffers of `centre`, or they lack the halves or a feature.
+        """
         frame = frame_of(window, centre)
-        albedo = frame.albedo + np.float32(DEMODULATION)
-        halves = [_demodulated(half, albedo) for half in (frame.half_a, frame.half_b)]
+        given = _given(frame, centre)
+        albedo = given.albedo + np.float32(DEMODULATION)
+        halves = [_demodulated(half, albedo) for half in given.halves]
         # Irradiance filters better than radiance: texture is in the albedo, and comes back untouched.
         guides = [half.reshape(*frame.shape, 3, 3).sum(axis=2) for half in halves]
         # Variance of a half's mean: two halves differ by twice that; smoothed, since two numbers say little.
         noise = uniform_filter((guides[0] - guides[1]) ** 2 / 2.0, size=(3, 3, 1), mode="nearest")
         sums = [np.zeros_like(half) for half in halves]
         weights = [np.zeros((*frame.shape, 1), np.float32) for _ in halves]
-        features = _features(frame)
+        features = _features(given)
         for offset in self._offsets():
             unlike = _feature_distance(features, offset)
+            inside = _inside(frame.shape, offset)
             for guided, guide in ((1, guides[0]), (0, guides[1])):
                 colour = _colour_distance(guide, noise, offset, self.patch)
-                weight = np.exp(-np.maximum(np.maximum(colour, unlike), 0.0))[..., None] * _inside(frame, offset)
+                weight = np.exp(-np.maximum(np.maximum(colour, unlike), 0.0))[..., None] * inside
                 sums[guided] += weight * _shifted(halves[guided], offset)
                 weights[guided] += weight
         mean: Array = (0.5 * (sums[0] / weights[0] + sums[1] / weights[1])).astype(np.float32)
-        return Denoised(mean[..., 0:3], mean[..., 3:6] * albedo, mean[..., 6:9], frame.alpha)
+        return Denoised(mean[..., 0:3], mean[..., 3:6] * albedo, mean[..., 6:9], alpha_of(frame))
 
     def _offsets(self) -> Iterator[tuple[int, int]]:
         reach = range(-self.search, self.search + 1)
         return ((dy, dx) for dy in reach for dx in reach)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The layers without which there is nothing to compare."""
+
+    halves: tuple[Array, Array]
+    albedo: Array
+    normal: Array
+    depth: Array
+    variance: Mapping[str, Array]
+
+
+def _given(frame: Frame, centre: int) -> _Given:
+    if frame.halves is None:
+        raise ProductError(f"frame {centre}: nlm needs the means of two halves of the samples, which it did not bring")
+    if frame.albedo is None or frame.normal is None or frame.depth is None:
+        raise ProductError(f"frame {centre}: nlm needs albedo, normal and depth")
+    return _Given(frame.halves, frame.albedo, frame.normal, frame.depth, frame.variance)
 
 
 def _demodulated(half: Array, albedo: Array) -> Array:
@@ -83,9 +109,9 @@ def _shifted(image: NDArray[np.float32], offset: tuple[int, int]) -> NDArray[np.
     return image[rows[:, None], columns]
 
 
-def _inside(frame: FrameBuffers, offset: tuple[int, int]) -> NDArray[np.bool_]:
+def _inside(shape: tuple[int, int], offset: tuple[int, int]) -> NDArray[np.bool_]:
     """H×W×1: whether p + offset is a pixel of the image; one beyond the border counts for nothing."""
-    height, width = frame.shape
+    height, width = shape
     rows = np.arange(height) + offset[0]
     columns = np.arange(width) + offset[1]
     return (((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width)))[..., None]
@@ -107,14 +133,14 @@ class _Feature:
     tolerated: Array  # H×W, squared difference that counts as one
 
 
-def _features(frame: FrameBuffers) -> list[_Feature]:
+def _features(given: _Given) -> list[_Feature]:
     """Albedo, normal, and depth scaled to [0, 1], each with what it tolerates: its noise, and its slope."""
-    far = max(float(frame.depth.max()), 1e-6)
+    far = max(float(given.depth.max()), 1e-6)
     features = []
     for value, variance in (
-        (frame.albedo, frame.variance["albedo"]),
-        (frame.normal, frame.variance["normal"]),
-        (frame.depth[..., None] / far, frame.variance["depth"] / far**2),
+        (given.albedo, given.variance["albedo"]),
+        (given.normal, given.variance["normal"]),
+        (given.depth[..., None] / far, given.variance["depth"] / far**2),
     ):
         slope = sum(np.mean(derivative**2, axis=-1) for derivative in np.gradient(value, axis=(0, 1)))
         tolerated = K_FEATURE**2 * np.maximum(TAU_FEATURE, np.maximum(variance, slope))

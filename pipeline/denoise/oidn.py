@@ -1,8 +1,8 @@
 """`denoise.backend: oidn`: Intel Open Image Denoise, frame by frame, on the CPU.
 
 The beauty is denoised in one go, which is what the network was trained on; the components are denoised beside it and
-share the beauty out among them, so that they sum to it. λ has nothing to steer here and is not read. Two runs give
-equal bits, whatever the number of threads.
+share the beauty out among them, so that they sum to it. Albedo and normal guide it where the frame brought them; beauty
+alone is enough. λ has nothing to steer here and is not read. Two runs give equal bits, whatever the number of threads.
 
 Source: the recipe of the library's documentation (albedo and normal prefiltered on their own, then `cleanAux`).
 """
@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from pipeline.denoise.backends import DEMODULATION, Denoised, Window, frame_of
+from pipeline.denoise.backends import DEMODULATION, Denoised, alpha_of
+from pipeline.denoise.frame import Frame, Window, frame_of
 from pipeline.errors import ConfigError, DeviceError
-from pipeline.render.buffers import COMPONENTS, FrameBuffers
+from pipeline.render.buffers import COMPONENTS
 
 __all__ = ["PRESETS", "Oidn", "Recipe", "share_out"]
 
@@ -96,17 +97,19 @@ class Oidn:
             _raise_error(device)
             return self._denoise(_Filters(oidn, device), frame)
 
-    def _denoise(self, filters: _Filters, frame: FrameBuffers) -> Denoised:
-        # What shines is its own colour to the network, as what reflects is.
-        guides = {"albedo": np.clip(frame.albedo + frame.emission, 0.0, 1.0), "normal": frame.normal}
-        quality, clean = self.recipe.beauty, self.recipe.prefilter
+    def _denoise(self, filters: _Filters, frame: Frame) -> Denoised:
+        guides = _guides(frame)
+        quality = self.recipe.beauty
+        clean = self.recipe.prefilter and bool(guides)
         if clean:
             guides = {name: filters.run({name: image}, quality) for name, image in guides.items()}
         beauty = filters.run({"color": frame.beauty, **guides}, quality, hdr=True, cleanAux=clean)
-        albedo = frame.albedo + np.float32(DEMODULATION)
+        if not frame.splits:
+            return Denoised.unsplit(beauty, alpha_of(frame))
+        albedo = np.float32(1.0) if frame.albedo is None else frame.albedo + np.float32(DEMODULATION)
         parts: dict[str, Array] = {}
         for component in COMPONENTS:
-            noisy = getattr(frame, component)
+            noisy = frame.component(component)
             if not noisy.any():
                 parts[component] = np.zeros_like(noisy)
                 continue
@@ -116,7 +119,16 @@ class Oidn:
             near = maximum_filter(noisy.max(axis=-1), size=2 * _REACH + 1, mode="nearest") > 0
             parts[component] = clear * near[..., None]
         shared = share_out(beauty, parts)
-        return Denoised(shared["emission"], shared["diffuse"], shared["specular"], frame.alpha)
+        return Denoised(shared["emission"], shared["diffuse"], shared["specular"], alpha_of(frame))
+
+
+def _guides(frame: Frame) -> dict[str, Array]:
+    """The features that the frame brought; the library takes a normal only beside an albedo."""
+    if frame.albedo is None:
+        return {}
+    # What shines is its own colour to the network, as what reflects is.
+    guides = {"albedo": np.clip(frame.albedo + frame.component("emission"), 0.0, 1.0)}
+    return guides if frame.normal is None else {**guides, "normal": frame.normal}
 
 
 def share_out(beauty: Array, parts: dict[str, Array]) -> dict[str, Array]:

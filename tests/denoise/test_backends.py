@@ -5,24 +5,36 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import types
 from typing import Any
 
 import numpy as np
 import pytest
 
 from pipeline.config.denoise import Denoise
-from pipeline.denoise.backends import backend, frame_of
+from pipeline.denoise.backends import backend
+from pipeline.denoise.frame import Frame, frame_of
 from pipeline.errors import ConfigError, ProductError
 
 
 def test_none_gives_the_rendered_components_back(example: Any) -> None:
     denoiser = backend(Denoise(backend="none"))
 
-    out = denoiser.denoise({1001: example.frame}, 1001, 3.0)
+    out = denoiser.denoise({1001: Frame.of(example.frame)}, 1001, 3.0)
 
     assert (denoiser.name, denoiser.radius) == ("none", 0)
     assert np.array_equal(out.beauty, example.frame.beauty)
     assert np.array_equal(out.alpha, example.frame.alpha)
+
+
+def test_none_gives_the_beauty_of_an_unsplit_frame_back_as_specular() -> None:
+    beauty = np.full((4, 5, 3), 0.5, np.float32)
+
+    out = backend(Denoise(backend="none")).denoise({1: Frame({"beauty": beauty}, source="colour")}, 1, 1.0)
+
+    assert np.array_equal(out.specular, beauty)
+    assert not out.diffuse.any() and not out.emission.any()
+    assert np.array_equal(out.alpha, np.ones((4, 5), np.float32))
 
 
 def test_oidn_is_given_its_preset_and_threads() -> None:
@@ -34,8 +46,21 @@ def test_oidn_is_given_its_preset_and_threads() -> None:
     assert denoiser.recipe.beauty == "high"
 
 
-def test_kpcn_says_that_its_weights_are_not_there() -> None:
-    with pytest.raises(ConfigError, match=r"denoise\.backend: there are no weights .*use `oidn` or `none`"):
+def test_kpcn_is_given_its_preset_radius_and_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The network brings torch along; what is tested here is what it is asked for.
+    module: Any = types.ModuleType("pipeline.denoise.kpcn")
+    module.Kpcn = lambda **given: given
+    monkeypatch.setitem(sys.modules, "pipeline.denoise.kpcn", module)
+
+    given: Any = backend(Denoise(backend="kpcn", preset="paper", temporal_radius=2), threads=3)
+
+    assert given == {"preset": "paper", "radius": 2, "threads": 3, "cache": None}
+
+
+def test_kpcn_without_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.denoise.backends.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigError, match=r"penumbra-pipeline\[learn\]"):
         backend(Denoise(backend="kpcn"))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.denoise.frame import Frame
 from pipeline.denoise.oidn import PRESETS, Oidn, share_out
 from pipeline.errors import ConfigError, DeviceError, ProductError
 from pipeline.images.metrics import smape
@@ -20,14 +21,14 @@ def parts_of(out: Any) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_beauty_comes_much_closer_to_the_truth(example: Any, preset: str) -> None:
-    out = Oidn(preset=preset, threads=2).denoise({7: example.frame}, 7, 1.0)
+    out = Oidn(preset=preset, threads=2).denoise({7: Frame.of(example.frame)}, 7, 1.0)
 
     assert smape(out.beauty, example.truth) < 0.5 * smape(example.frame.beauty, example.truth)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_components_are_float32_and_never_negative_and_keep_to_their_places(example: Any, preset: str) -> None:
-    out = Oidn(preset=preset, threads=2).denoise({7: example.frame}, 7, 1.0)
+    out = Oidn(preset=preset, threads=2).denoise({7: Frame.of(example.frame)}, 7, 1.0)
 
     for part in parts_of(out):
         assert part.dtype == np.float32
@@ -40,7 +41,9 @@ def test_components_are_float32_and_never_negative_and_keep_to_their_places(exam
 
 
 def test_two_runs_give_equal_bits_whatever_the_threads(example: Any) -> None:
-    runs = [Oidn(preset="paper", threads=threads).denoise({7: example.frame}, 7, 1.0) for threads in (1, 2, 2)]
+    runs = [
+        Oidn(preset="paper", threads=threads).denoise({7: Frame.of(example.frame)}, 7, 1.0) for threads in (1, 2, 2)
+    ]
 
     for first, second in zip(parts_of(runs[0]), parts_of(runs[1]), strict=True):
         assert np.array_equal(first, second)
@@ -51,7 +54,7 @@ def test_two_runs_give_equal_bits_whatever_the_threads(example: Any) -> None:
 def test_the_input_is_left_as_it_was(example: Any) -> None:
     before = {name: getattr(example.frame, name).copy() for name in ("diffuse", "albedo", "normal")}
 
-    Oidn(preset="paper", threads=2).denoise({7: example.frame}, 7, 1.0)
+    Oidn(preset="paper", threads=2).denoise({7: Frame.of(example.frame)}, 7, 1.0)
 
     for name, values in before.items():
         assert np.array_equal(getattr(example.frame, name), values)
@@ -81,7 +84,7 @@ def test_light_that_no_part_explains_is_diffuse() -> None:
 
 def test_a_missing_frame_and_an_unknown_preset_are_refused(example: Any) -> None:
     with pytest.raises(ProductError, match="frame 8"):
-        Oidn().denoise({7: example.frame}, 8, 1.0)
+        Oidn().denoise({7: Frame.of(example.frame)}, 8, 1.0)
     with pytest.raises(ConfigError, match=r"denoise\.preset: `best` is not a preset of oidn"):
         Oidn(preset="best")
 
@@ -91,4 +94,26 @@ def test_an_error_of_the_library_becomes_ours(example: Any, monkeypatch: pytest.
     monkeypatch.setattr(pyoidn, "OIDN_FILTER_TYPE_RT", "NoSuchFilter")
 
     with pytest.raises(DeviceError, match="Open Image Denoise"):
-        Oidn(threads=2).denoise({7: example.frame}, 7, 1.0)
+        Oidn(threads=2).denoise({7: Frame.of(example.frame)}, 7, 1.0)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("features", [(), ("albedo",), ("normal",), ("albedo", "normal")])
+def test_beauty_is_enough_and_features_are_optional(example: Any, preset: str, features: tuple[str, ...]) -> None:
+    beauty = example.frame.beauty
+    frame = Frame({"beauty": beauty}, **{name: getattr(example.frame, name) for name in features})
+
+    out = Oidn(preset=preset, threads=2).denoise({7: frame}, 7, 1.0)
+
+    assert smape(out.beauty, example.truth) < 0.7 * smape(beauty, example.truth)
+    assert np.array_equal(out.beauty, out.specular)
+    assert (out.alpha == 1.0).all()
+
+
+def test_components_without_an_albedo_sum_to_the_beauty_all_the_same(example: Any) -> None:
+    components = {name: getattr(example.frame, name) for name in ("emission", "diffuse", "specular")}
+    frames = {1: Frame(components), 2: Frame({"beauty": example.frame.beauty})}
+
+    split, whole = (Oidn(preset="fast", threads=2).denoise(frames, number, 1.0) for number in frames)
+
+    assert np.allclose(split.beauty, whole.beauty, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,1 @@
+"""EXR sequences, ours and other renderers', denoised into EXR sequences."""
