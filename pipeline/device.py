@@ -46,6 +46,7 @@ __all__ = [
     "probe_cuda",
     "set_variant",
     "visible_gpus",
+    "with_weights",
 ]
 
 log = logging.getLogger(__name__)
@@ -447,6 +448,21 @@ def environment_key(environment: Mapping[str, Any]) -> str:
     """
     text = json.dumps(environment, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def with_weights(environment: Mapping[str, Any], weights: Mapping[str, str]) -> dict[str, Any]:
+    """The environment of a job whose pixels depend on networks as well.
+
+    Args:
+        environment: of what renders, with its `key`.
+        weights: fingerprints by preset.
+
+    Returns:
+        The same with `weights`, and a `key` that stands for both; `rendering` is the key without them.
+    """
+    rendering = environment["key"]
+    key = environment_key({"rendering": rendering, "weights": dict(weights)})
+    return {**environment, "weights": dict(weights), "rendering": rendering, "key": key}
 
 
 # --- Devices ------------------------------------------------------------------------------------------------------

@@ -214,3 +214,12 @@ def test_the_cache_stands_where_the_variables_say(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("PENUMBRA_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert device.cache_directory() == tmp_path / "penumbra"
+
+
+def test_weights_make_another_key_which_tells_what_renders_as_well() -> None:
+    rendering = {"variant": device.LLVM, "key": "0123456789ab"}
+    one, same, other = (device.with_weights(rendering, {"fast": print_}) for print_ in ("1", "1", "2"))
+
+    assert one == same and len({one["key"], other["key"], rendering["key"]}) == 3
+    assert one["key"] != device.with_weights({**rendering, "key": "ba9876543210"}, {"fast": "1"})["key"]
+    assert (one["variant"], one["rendering"], one["weights"]) == (device.LLVM, "0123456789ab", {"fast": "1"})

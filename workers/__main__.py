@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from pipeline.errors import FarmError, PenumbraError
 
@@ -59,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
         PenumbraError: a wrong option, no broker, or no device.
     """
     from pipeline.config.farm import load_farm
+    from pipeline.denoise.weights import fingerprint, shipped
+    from pipeline.device import with_weights
     from pipeline.farm import recipes_rehearsal
     from pipeline.farm.queues import KINDS, device_of, queue_name
     from pipeline.farm.store import open_store
@@ -71,18 +74,24 @@ def run(options: argparse.Namespace) -> int:
     if farm.broker_url is None:
         raise FarmError("a worker needs a broker: --broker redis://…, PIPELINE_BROKER_URL, or a farm profile")
     kinds = [kind.strip() for kind in options.queues.split(",")]
-    environments = [recipes_rehearsal.environment()]
-    if options.engine == "mitsuba":
-        environments.insert(0, mitsuba_environment(options.device))
+    rehearsal = recipes_rehearsal.environment()
+    rendering = [mitsuba_environment(options.device)] if options.engine == "mitsuba" else []
+    weights = {preset: fingerprint(preset) for preset in shipped()} if find_spec("torch") is not None else {}
+    served = [
+        *rendering,
+        *(with_weights(each, {preset: of}) for each in rendering for preset, of in weights.items()),
+        rehearsal,
+    ]
     settings = WorkerSettings(
         name=options.name or f"{socket.gethostname()}.{options.device.replace(':', '')}.{os.getpid()}",
         stores=tuple(open_store(url).url for url in options.store or [farm.store]),
         device=options.device,
-        environments=tuple(str(environment["key"]) for environment in environments),
+        environments=tuple(str(environment["key"]) for environment in (*rendering, rehearsal)),
+        weights=weights,
         queues=tuple(
             queue_name(kind, device_of(environment), str(environment["key"]))
             for kind in sorted(kinds, key=lambda kind: KINDS.index(kind) if kind in KINDS else 0)
-            for environment in environments
+            for environment in served
         ),
         slots=options.slots,
         events=options.events,

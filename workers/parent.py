@@ -91,6 +91,7 @@ class Parent:
             "queues": list(settings.queues),
             "stores": list(settings.stores),
             "environments": list(settings.environments),
+            "weights": settings.weights,
             "started": round(time.time(), 3),
         }
         name, text = key("worker", settings.name), json.dumps(record)

@@ -154,7 +154,8 @@ class Desk:
         """The job of a ticket, from memory if it was there lately.
 
         Raises:
-            FarmError: this worker does not serve the store, or the job's environment, or the name is no task's.
+            FarmError: this worker does not serve the store, or the job's environment, or has other weights, or the name
+                is no task's.
         """
         names.queue(ticket.task)
         opened = self._jobs.get((ticket.store, ticket.job))
@@ -163,10 +164,13 @@ class Desk:
             if store is None:
                 raise FarmError(f"this worker serves {', '.join(self._stores)}, not {ticket.store}")
             job = jobs.load(store, ticket.job)
-            if job.environment_key not in self._settings.environments:
+            if job.rendering_key not in self._settings.environments:
                 raise FarmError(
-                    f"its environment is {job.environment_key}, this worker's {', '.join(self._settings.environments)}"
+                    f"its environment is {job.rendering_key}, this worker's {', '.join(self._settings.environments)}"
                 )
+            for preset, wanted in job.weights.items():
+                if (own := self._settings.weights.get(preset)) != wanted:
+                    raise FarmError(f"its weights of {preset} are {wanted}, this worker's {own}")
             opened = OpenJob(store, job)
             self._jobs[ticket.store, ticket.job] = opened
             if len(self._jobs) > JOBS_KEPT:

@@ -19,7 +19,8 @@ class WorkerSettings:
         name: unique in the farm; Flower shows `<name>@<host>`.
         stores: URLs of the product stores whose jobs it takes and sweeps.
         device: what it was told to use, `cpu` or `cuda:0`.
-        environments: environment keys whose jobs it takes.
+        environments: keys of the environments whose jobs it takes.
+        weights: fingerprints, by preset, of the networks that it can denoise with: none without torch.
         queues: names of the queues that it serves, in the order in which it looks at them.
         slots: how many children it has.
         events: tell monitors such as Flower about every task.
@@ -30,6 +31,7 @@ class WorkerSettings:
     stores: tuple[str, ...]
     device: str
     environments: tuple[str, ...]
+    weights: dict[str, str]
     queues: tuple[str, ...]
     slots: int
     events: bool
@@ -49,6 +51,7 @@ class WorkerSettings:
                 "stores": self.stores,
                 "device": self.device,
                 "environments": self.environments,
+                "weights": self.weights,
                 "queues": self.queues,
                 "slots": self.slots,
                 "events": self.events,

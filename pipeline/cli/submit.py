@@ -83,7 +83,7 @@ def submit(
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
     else:
         for result in results:
-            _tell(result)
+            tell(result)
     return 1 if any(result.state in ("failed", "cancelled") for result in results) else 0
 
 
@@ -101,7 +101,7 @@ def _setting(text: str) -> tuple[str, Any]:
         raise click.BadParameter(f"'{value}' is not a value as YAML writes them", param_hint="--set") from error
 
 
-def _tell(result: Result) -> None:
+def tell(result: Result) -> None:
     """For people: what came of it, and where it is."""
     from pipeline.farm.recipes_report import MOVIE, SHEET
 

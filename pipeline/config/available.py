@@ -22,13 +22,24 @@ def require_available(shot: Shot, source: Source | None = None) -> None:
 
 
 def _unavailable(shot: Shot) -> Iterator[Problem]:
+    from pipeline.denoise.weights import shipped  # what ships is known where it lies; it brings neither numpy nor torch
+
     if shot.sampling.guide in ("error", "oracle"):
         yield Problem(
             ("sampling", "guide"),
             f"guide {shot.sampling.guide} needs network weights, and none are shipped yet",
             "use variance or uniform",
         )
-    if shot.denoise.backend == "kpcn":
-        yield Problem(
-            ("denoise", "backend"), "backend kpcn needs network weights, and none are shipped yet", "use oidn or none"
-        )
+    if shot.denoise.backend == "kpcn" and shot.denoise.preset not in shipped():
+        if shipped():
+            yield Problem(
+                ("denoise", "preset"),
+                f"preset {shot.denoise.preset} needs network weights, and none are shipped yet",
+                f"use {' or '.join(shipped())}",
+            )
+        else:
+            yield Problem(
+                ("denoise", "backend"),
+                "backend kpcn needs network weights, and none are shipped yet",
+                "use oidn or none",
+            )

@@ -28,10 +28,12 @@ class Denoise(ConfigModel):
         default=1.0, alias="lambda", description="1 … 10: 1 is neutral, higher keeps more detail and more noise."
     )
     lambda_map: PathText | None = Field(
-        default=None, description="EXR whose first channel is λ per pixel, in place of `lambda`; null: none."
+        default=None,
+        description="EXR with λ per pixel (channel Y, else R, else its first), in place of `lambda`; null: none.",
     )
     lambda_by_shape: dict[Id, Lambda] = Field(
-        default_factory=dict, description="λ by the id of a shape, in place of `lambda` on its pixels."
+        default_factory=dict,
+        description="λ by the id of a shape, in place of `lambda` and `lambda_map` on its pixels.",
     )
     temporal_radius: Integer | None = Field(
         default=None,

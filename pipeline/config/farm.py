@@ -67,6 +67,11 @@ class Farm(ConfigModel):
     queue_depth_per_slot: Integer = Field(
         default=2, ge=1, le=100, description="Tasks queued per live slot: low, so that priority and cancel act at once."
     )
+    feature_cache_bytes: Integer = Field(
+        default=8 * 2**30,
+        ge=0,
+        description="Disk that the denoiser may take on each node to keep features of frames, bytes; 0: none.",
+    )
 
     @field_validator("broker_url")
     @classmethod

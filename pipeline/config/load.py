@@ -17,7 +17,7 @@ from pipeline.config.shot import Shot
 from pipeline.config.yaml_file import read_yaml
 from pipeline.errors import ConfigError
 
-__all__ = ["find_shot", "load_shot"]
+__all__ = ["find_shot", "load_shot", "overlaid"]
 
 FILE_NAME = "shot.yaml"
 
@@ -47,6 +47,26 @@ def load_shot(where: Path | str, overrides: Mapping[str, Any] | None = None) -> 
     missing = list(missing_references(shot))
     if missing:
         raise source.error(missing)
+    require_available(shot, source)
+    return shot
+
+
+def overlaid(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Shot:
+    """A shot that was frozen, with other values laid over it. The files that it names are not looked for.
+
+    Args:
+        config: of a job, as JSON values.
+        overrides: as `load_shot` takes them.
+
+    Raises:
+        ConfigError: one line for every problem.
+    """
+    data, options = _overlaid(dict(config), overrides)
+    source = Source(options=options)
+    try:
+        shot = Shot.model_validate(data)
+    except ValidationError as error:
+        raise source.error(problems_of(error, Shot)) from error
     require_available(shot, source)
     return shot
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pipeline.config.frames import FRAME_LIMIT, FrameRange
 from pipeline.errors import ConfigError
 
 __all__ = [
+    "LAMBDA_RANGE",
     "ConfigModel",
     "Frames",
     "Id",
@@ -105,7 +106,8 @@ T = TypeVar("T")
 
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict(), AllowInfNan(False)]
-Lambda = Annotated[Number, Field(ge=1.0, le=10.0)]
+LAMBDA_RANGE: Final = (1.0, 10.0)
+Lambda = Annotated[Number, Field(ge=LAMBDA_RANGE[0], le=LAMBDA_RANGE[1])]
 """λ of the denoiser: 1 is neutral, above 1 keeps more detail and more noise. Dimensionless, 1 … 10."""
 
 Vector = Annotated[

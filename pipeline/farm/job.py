@@ -19,7 +19,7 @@ from pipeline.errors import FarmError
 from pipeline.farm import control, names
 from pipeline.farm.control import Control, ControlState
 from pipeline.farm.names import Frame, Kind
-from pipeline.farm.reuse import DENOISED_GUIDES, digest, pixel_config, reusable, scene_identity
+from pipeline.farm.reuse import DENOISED_GUIDES, digest, pixel_config, replayed, reusable, scene_identity
 from pipeline.farm.store import BLOBS, Store
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Frozen",
     "Job",
     "Rehearsal",
+    "Replay",
     "activate",
     "active",
     "claim",
@@ -87,6 +88,20 @@ class Base(_Model):
     rounds: int | None = None
 
 
+class Replay(_Model):
+    """A version whose samples, sums and decisions this one takes as they are, to denoise them anew.
+
+    Attributes:
+        job: its id.
+        hash: its hash.
+        frames: that it had when this one was submitted; those that are not wanted here serve as neighbours.
+    """
+
+    job: str
+    hash: str
+    frames: tuple[Frame, ...]
+
+
 class Job(_Model):
     """A frozen job: `job.json`.
 
@@ -102,6 +117,7 @@ class Job(_Model):
         engine: `mitsuba`, or `rehearsal`.
         rehearsal: what to rehearse, for the engine `rehearsal`.
         bases: earlier versions that serve products, the newest first.
+        replay: the version that this one denoises anew; None for a job that renders.
         created: ISO 8601, UTC.
         owner: who submitted it.
         priority: 0 (last) … 9 (first), as submitted.
@@ -119,6 +135,7 @@ class Job(_Model):
     engine: Literal["mitsuba", "rehearsal"] = "mitsuba"
     rehearsal: Rehearsal | None = None
     bases: tuple[Base, ...] = ()
+    replay: Replay | None = None
     created: str
     owner: str = ""
     priority: int = Field(default=5, ge=0, le=9)
@@ -132,6 +149,16 @@ class Job(_Model):
     def environment_key(self) -> str:
         """Workers of another key refuse the job's tasks."""
         return str(self.environment["key"])
+
+    @property
+    def rendering_key(self) -> str:
+        """The environment key without the networks' weights, which no sample depends on."""
+        return str(self.environment.get("rendering", self.environment_key))
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """Fingerprints, by preset, of the networks that the job's pixels depend on."""
+        return dict(self.environment.get("weights") or {})
 
     @property
     def denoises_every_round(self) -> bool:
@@ -150,6 +177,7 @@ class Frozen:
     scenes: Mapping[str, Any] = field(default_factory=dict)
     engine: Literal["mitsuba", "rehearsal"] = "mitsuba"
     rehearsal: Rehearsal | None = None
+    replay: Replay | None = None
 
 
 def content_hash(shot: str, frozen: Frozen, *, scenes: Mapping[str, Any] | None = None) -> str:
@@ -169,6 +197,7 @@ def content_hash(shot: str, frozen: Frozen, *, scenes: Mapping[str, Any] | None 
             "environment": frozen.environment["key"],
             "engine": frozen.engine,
             "rehearsal": None if frozen.rehearsal is None else frozen.rehearsal.model_dump(mode="json"),
+            "replay": None if frozen.replay is None else frozen.replay.hash,
         }
     )
 
@@ -200,7 +229,7 @@ def claim(
         The job, and whether it was there already.
 
     Raises:
-        FarmError: no frames, or a name that the store keeps for itself.
+        FarmError: no frames, a name that the store keeps for itself, or a version to replay that is gone.
         StoreError: the store cannot be read or written; nothing was claimed.
     """
     wanted = tuple(dict.fromkeys(frames))
@@ -307,14 +336,28 @@ def _new(
         environment=dict(frozen.environment),
         engine=frozen.engine,
         rehearsal=frozen.rehearsal,
+        replay=frozen.replay,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         owner=owner,
         priority=priority,
     )
-    bases = [
-        base for other in earlier if (base := reusable(job, other, frames=frames, earlier_frames=_made(store, other)))
-    ]
+    if job.replay is not None:
+        bases = list(replayed(job, _replayed_version(earlier, job.replay)))
+    else:
+        bases = [
+            base
+            for other in earlier
+            if (base := reusable(job, other, frames=frames, earlier_frames=_made(store, other)))
+        ]
     return job.model_copy(update={"bases": tuple(bases)})
+
+
+def _replayed_version(earlier: list[Job], replay: Replay) -> Job:
+    """Raises FarmError: it is gone, or another one has its number."""
+    found = next((job for job in earlier if job.id == replay.job and job.hash == replay.hash), None)
+    if found is None:
+        raise FarmError(f"{replay.job} is not there any more, and so nothing to denoise")
+    return found
 
 
 def _made(store: Store, job: Job) -> tuple[Frame, ...]:

@@ -36,7 +36,8 @@ class JobPlan:
         radius: frames on either side that a denoise task reads.
         every_round: every round is denoised, since the guide looks at the denoised picture; else the last one alone.
         priority: 0 (last) … 9 (first).
-        skipped: frames that were wanted once; their neighbours read what there is of them.
+        skipped: frames that were wanted once, or are a replayed version's alone; their neighbours read what there is of
+            them.
     """
 
     frames: tuple[Frame, ...]
@@ -58,13 +59,16 @@ class JobPlan:
             rounds, radius = rehearsal.rounds, rehearsal.radius
         else:
             rounds, radius = _rounds(job.config), temporal_radius(job.config)
+        skipped = frozenset() if state is None else state.skipped
+        if job.replay is not None:
+            skipped |= frozenset(job.replay.frames).difference(frames)
         return cls(
             frames=frames,
             rounds=rounds,
             radius=radius,
             every_round=job.denoises_every_round,
             priority=job.priority if state is None or state.priority is None else state.priority,
-            skipped=frozenset() if state is None else state.skipped,
+            skipped=skipped,
         )
 
     @cached_property

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ProductError
 
 __all__ = [
+    "DIGEST_SIZE",
     "FORMAT_VERSION",
     "HEAD_SIZE",
     "Product",
@@ -42,11 +43,12 @@ __all__ = [
 FORMAT_VERSION: Final = 1
 HEAD_SIZE: Final = 32
 """Bytes that tell how long the header is: see `head_length`."""
+DIGEST_SIZE: Final = 32
+"""Bytes of the digest of everything before it, with which a product ends."""
 
 _MAGIC: Final = b"PENUMBRA"
 _FIXED: Final = struct.Struct("<8sII")
 _HEAD_DIGEST: Final = 16
-_DIGEST: Final = 32
 _ALIGN: Final = 64
 _MAX_HEADER: Final = 1 << 24
 _MAX_DIMENSIONS: Final = 8
@@ -124,7 +126,7 @@ def chunks(
 def _stream(header: bytes, arrays: list[NDArray[Any]]) -> Iterator[Section]:
     fixed = _FIXED.pack(_MAGIC, FORMAT_VERSION, len(header))
     head = fixed + _head_digest(fixed, header) + header
-    digest = hashlib.blake2b(head, digest_size=_DIGEST)
+    digest = hashlib.blake2b(head, digest_size=DIGEST_SIZE)
     yield head
     for index, array in enumerate(arrays):
         data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -189,7 +191,7 @@ def decode(data: bytes | memoryview, *, name: str, job_hash: str) -> Product:
     if len(data) > header.size:
         raise ProductError(f"{name}: {len(data) - header.size} bytes too many")
     view = memoryview(data)
-    if hashlib.blake2b(view[:-_DIGEST], digest_size=_DIGEST).digest() != view[-_DIGEST:]:
+    if hashlib.blake2b(view[:-DIGEST_SIZE], digest_size=DIGEST_SIZE).digest() != view[-DIGEST_SIZE:]:
         raise ProductError(f"{name}: digest does not match its content")
     arrays = {}
     for key, dtype, shape, offset in header.arrays:
@@ -233,7 +235,7 @@ def _header(start: bytes | memoryview, name: str, job_hash: str) -> _Header:
         arrays.append(array)
     if len({array[0] for array in arrays}) != len(arrays):
         raise ProductError(f"{name}: two arrays of one name")
-    return _Header(header["facts"], arrays, end, end + used + _DIGEST)
+    return _Header(header["facts"], arrays, end, end + used + DIGEST_SIZE)
 
 
 def _array(entry: Any, name: str) -> tuple[str, np.dtype[Any], tuple[int, ...], int]:

@@ -102,6 +102,20 @@ class Products:
         self._remember(name, dict(found.facts))
         return found
 
+    def digest(self, name: str) -> str:
+        """The digest that a product ends with, hexadecimal: what is read of equal ones is equal.
+
+        It is not checked here; `read` does that.
+
+        Raises:
+            MissingProduct: it is not there.
+        """
+        directory, _ = self._found(name)
+        try:
+            return self.store.read_tail(f"{directory}/{name}", product.DIGEST_SIZE).hex()
+        except FileNotFoundError:
+            raise MissingProduct(f"{name} is not there") from None
+
     def publish(self, name: str, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> bool:
         """Create a product; False if somebody else was first, whose bytes count.
 

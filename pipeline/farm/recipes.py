@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from pipeline.errors import ProductError
+from pipeline.errors import FarmError, ProductError
 from pipeline.farm import names
 from pipeline.farm.context import Context
 from pipeline.farm.job import Job
 from pipeline.farm.products import Products
+from pipeline.farm.reuse import REPLAYED
 
 if TYPE_CHECKING:
     from pipeline.farm.names import Name
@@ -43,6 +44,8 @@ def make(task: str, job: Job, products: Products, context: Context) -> Made:
     """
     name = names.parse(task)
     context.check()
+    if job.replay is not None and name.kind in (*REPLAYED, "passes"):
+        raise FarmError(f"{task}: {job.replay.job}, which {job.id} denoises anew, has lost what this is made of")
     recipe: Callable[[Name, Job, Products, Context], Made]
     match name.kind:
         case "samples" | "passes" | "buffers":

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.denoise.backends import backend
-from pipeline.errors import ProductError
+from pipeline.config.denoise import Denoise
+from pipeline.denoise import lambda_map
+from pipeline.denoise.backends import Denoiser, backend
+from pipeline.denoise.cache import feature_cache
+from pipeline.denoise.weights import fingerprint
+from pipeline.errors import AssetError, DeviceError, ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.context import Context
 from pipeline.farm.control import Control
@@ -20,11 +24,13 @@ from pipeline.farm.names import Name
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
 from pipeline.farm.recipes import Made
+from pipeline.farm.windows import StoredWindow
 from pipeline.images import deliverable, viewing
 from pipeline.images.channels import BEAUTY
 from pipeline.render.allocate import predicted_smape
 from pipeline.render.buffers import FrameBuffers, luminance
 from pipeline.render.moments import Moments, combine
+from pipeline.scene import blobs
 
 __all__ = ["denoised", "error", "frames", "planned", "stop"]
 
@@ -71,22 +77,26 @@ def stop(name: Name, job: Job, products: Products, context: Context) -> Made:
 
 def denoised(name: Name, job: Job, products: Products, context: Context) -> Made:
     """The denoised components of a frame, from the buffers of the frames around it."""
-    from pipeline.config.denoise import Denoise
-
     assert name.frame is not None and name.round is not None
     wanted = planned(job, products)
-    window = plan.window(wanted, name.frame, name.round, products)
-    if window is None:
+    sources = plan.window(wanted, name.frame, name.round, products)
+    if sources is None:
         raise ProductError(f"frame {name.frame}: the frames around it are not decided yet")
-    read = {frame: _combined(job, products.read(source).arrays) for frame, source in window.items()}
+    window = StoredWindow(products, sources, job.config["sampling"]["combination"])
     config = Denoise.model_validate(job.config["denoise"])
-    denoiser = backend(config)
+    lambda_: NDArray[np.float32] | float = config.lambda_
+    if config.lambda_map is not None or config.lambda_by_shape:
+        centre = window[name.frame]
+        steered = _lambda(config, centre.shape, centre.ids, products.facts(sources[name.frame]), context)
+        lambda_ = steered if (value := lambda_map.constant(steered)) is None else value
+        del centre
+    denoiser = _denoiser(job, config, context)
     began = time.perf_counter()
-    result = denoiser.denoise(read, name.frame, config.lambda_)
+    result = denoiser.denoise(window, name.frame, lambda_)
     missing = [frame for frame in wanted.neighbours(name.frame) if frame not in window]
     facts = {
         "backend": denoiser.name,
-        "lambda": config.lambda_,
+        "lambda": lambda_ if isinstance(lambda_, float) else [float(lambda_.min()), float(lambda_.max())],
         "seconds": round(time.perf_counter() - began, 4),
         "window": sorted(window),
         "degraded": bool(missing),
@@ -105,7 +115,9 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     frame = _combined(job, made.arrays)
     clean = products.read(names.denoised(number, last))
     judged = products.read(names.error(number, last))
-    page = _deliverable(job, number, frame, made.facts, clean.arrays, judged.arrays["error"])
+    config = Denoise.model_validate(job.config["denoise"])
+    steered = _lambda(config, frame.shape, frame.ids, made.facts, context)
+    page = _deliverable(job, number, frame, made.facts, clean.arrays, judged.arrays["error"], steered)
     exr, clamped = deliverable.encode(page)
     beauty = clean.arrays["emission"] + clean.arrays["diffuse"] + clean.arrays["specular"]
     png = viewing.png_bytes(viewing.to_display(beauty), text={"ViewingTransform": viewing.TRANSFORM})
@@ -133,6 +145,40 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     return facts, {}
 
 
+def _denoiser(job: Job, config: Denoise, context: Context) -> Denoiser:
+    """The shot's denoiser, kept for the next task of this process: it is costly to load, and remembers features."""
+    key = f"denoiser {config.backend} {config.preset} {config.radius} {sorted(job.weights.items())}"
+    kept: Denoiser | None = context.cache.get(key)
+    if kept is None:
+        for other in [other for other in context.cache if other.startswith("denoiser ")]:
+            del context.cache[other]
+        for preset, wanted in job.weights.items():
+            if fingerprint(preset) != wanted:
+                raise DeviceError(f"the weights of {preset} were changed under this worker: start it again")
+        kept = backend(config, cache=feature_cache(context.farm.feature_cache_bytes))
+        context.cache[key] = kept
+    return kept
+
+
+def _lambda(
+    config: Denoise, shape: tuple[int, int], ids: NDArray[np.uint32] | None, facts: Any, context: Context
+) -> NDArray[np.float32]:
+    """λ of every pixel: see `lambda_map.compose`. `facts` are those of the frame's sums."""
+    painted = None
+    if config.lambda_map is not None:
+        if context.blobs is None:
+            raise AssetError("a λ map can only be read from a store with a local directory")
+        painted = lambda_map.read(blobs.resolve(context.blobs, config.lambda_map, {}), shape)
+    return lambda_map.compose(
+        shape,
+        config.lambda_,
+        painted=painted,
+        by_shape=config.lambda_by_shape,
+        ids=ids,
+        shapes=facts.get("shapes", ()),
+    )
+
+
 def _combined(job: Job, arrays: Any) -> FrameBuffers:
     return combine(Moments.from_arrays(arrays), job.config["sampling"]["combination"])
 
@@ -146,10 +192,15 @@ def _place(products: Products, file: str, data: bytes) -> None:
 
 
 def _deliverable(
-    job: Job, number: int, frame: FrameBuffers, facts: Any, clean: Any, predicted: NDArray[np.float32]
+    job: Job,
+    number: int,
+    frame: FrameBuffers,
+    facts: Any,
+    clean: Any,
+    predicted: NDArray[np.float32],
+    lambda_: NDArray[np.float32],
 ) -> deliverable.Deliverable:
     height, width = frame.shape
-    lambda_ = float(job.config["denoise"]["lambda"])
     beauty = clean["emission"] + clean["diffuse"] + clean["specular"]
 
     def motion(offset: NDArray[np.float32], valid: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -169,7 +220,7 @@ def _deliverable(
         "variance": frame.variance["beauty"],
         "samples": frame.count,
         "error": predicted,
-        "lambda": np.full((height, width), lambda_, np.float32),
+        "lambda": lambda_,
     }
     film, camera = facts.get("world_to_film"), facts.get("world_to_camera")
     return deliverable.Deliverable(
@@ -178,7 +229,7 @@ def _deliverable(
         fps=Fraction(job.config["fps"]),
         job_hash=job.hash,
         samples_per_pixel=float(frame.count.mean(dtype=np.float64)),
-        lambda_=lambda_,
+        lambda_=float(job.config["denoise"]["lambda"]),
         layers=layers,
         world_to_camera=None if camera is None else np.array(camera),
         world_to_ndc=None if film is None else deliverable.world_to_ndc(np.array(film), width, height),

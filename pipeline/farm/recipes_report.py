@@ -74,6 +74,7 @@ def _document(
         "version": job.version,
         "hash": job.hash,
         "environment": job.environment,
+        "replays": None if job.replay is None else job.replay.job,
         "state": "failed" if marks else "done",
         "frames": frames,
         "absent": {str(frame): mark for frame, mark in sorted(marks.items())},
@@ -89,19 +90,19 @@ def _document(
 
 
 def _rounds(products: Products, frame: int, last: int) -> list[dict[str, Any]]:
-    """Samples, time and predicted error after each round."""
+    """Samples, time and predicted error after each round; nulls where a version that is denoised anew did not judge."""
     rounds = []
     for r in range(last + 1):
         taken = products.facts(names.samples(frame, r))
-        judged = products.facts(names.error(frame, r))
+        judged = products.facts(names.error(frame, r)) if products.exists(names.error(frame, r)) else {}
         rounds.append(
             {
                 "samples": taken["samples"],
                 "slices": taken["slices"],
-                "spp": judged["spp"],
-                "seconds": judged["seconds"],
-                "error": judged["mean"],
-                "error_p99": judged["p99"],
+                "spp": judged.get("spp"),
+                "seconds": judged.get("seconds"),
+                "error": judged.get("mean"),
+                "error_p99": judged.get("p99"),
             }
         )
     return rounds

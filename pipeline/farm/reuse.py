@@ -17,12 +17,25 @@ from pipeline.farm.names import Frame, Kind
 if TYPE_CHECKING:
     from pipeline.farm.job import Base, Job
 
-__all__ = ["DENOISED_GUIDES", "digest", "pixel_config", "recipes", "reusable", "scene_identity", "temporal_radius"]
+__all__ = [
+    "DENOISED_GUIDES",
+    "REPLAYED",
+    "digest",
+    "pixel_config",
+    "recipes",
+    "replayed",
+    "reusable",
+    "scene_identity",
+    "temporal_radius",
+]
 
 DENOISED_GUIDES: Final = frozenset({"error", "oracle"})
 """Guides that look at the denoised picture, so that every round is denoised."""
 
 _RENDERED: Final[tuple[Kind, ...]] = ("samples", "passes", "buffers", "error", "stop")
+REPLAYED: Final[tuple[Kind, ...]] = ("samples", "buffers", "stop")
+"""What a version that is denoised anew takes from the one that was rendered, and never makes itself. What the slices
+held is in the sums."""
 _NOT_PIXELS: Final = frozenset({"priority", "frames", "preview", "scene"})
 """Keys of a shot's config that change no pixel of a frame. (What `scene` names is in the frozen scenes.)"""
 _NOT_RENDERED: Final = frozenset({"denoise", "fps"})
@@ -75,7 +88,8 @@ def recipes(job: Job, *, frames: Iterable[Frame] | None = None, limits: bool = T
         config["sampling"] = {key: value for key, value in config["sampling"].items() if key not in _LIMITS}
     common = {
         "shot": job.shot,
-        "environment": job.environment_key,
+        "environment": job.rendering_key,
+        "replay": None if job.replay is None else job.replay.hash,
         "engine": job.engine,
         "rehearsal": None if job.rehearsal is None else job.rehearsal.model_dump(mode="json"),
     }
@@ -83,6 +97,7 @@ def recipes(job: Job, *, frames: Iterable[Frame] | None = None, limits: bool = T
     denoised = common | {
         "config": {key: value for key, value in config.items() if key != "fps"},
         "frames": sorted(job.frames if frames is None else frames) if _radius(job) else None,
+        "weights": job.weights,
     }
     guided = digest(denoised if job.denoises_every_round else rendered)
     return {**dict.fromkeys(_RENDERED, guided), "denoised": digest(denoised)}
@@ -121,6 +136,22 @@ def reusable(job: Job, earlier: Job, *, frames: Iterable[Frame], earlier_frames:
     if not kinds or same == () or rounds == 0:
         return None
     return Base(directory=earlier.directory, hash=earlier.hash, kinds=tuple(kinds), frames=same, rounds=rounds)
+
+
+def replayed(job: Job, base: Job) -> tuple[Base, ...]:
+    """The versions that serve `job`, which denoises `base` anew: it, and what it took over itself.
+
+    Sample maps and stops are taken as they are, also where the guide looked at a denoised picture. The error maps are
+    shared where they are those of the noisy picture.
+    """
+    from pipeline.farm.job import Base
+
+    kinds: tuple[Kind, ...] = REPLAYED if job.denoises_every_round else (*REPLAYED, "error")
+    own = Base(directory=base.directory, hash=base.hash, kinds=kinds)
+    shared = [
+        other.model_copy(update={"kinds": tuple(kind for kind in other.kinds if kind in kinds)}) for other in base.bases
+    ]
+    return (own, *(other for other in shared if other.kinds))
 
 
 def _same_frames(

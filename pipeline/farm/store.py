@@ -79,6 +79,9 @@ class Store(Protocol):
     def read_head(self, name: str, size: int) -> bytes:
         """The first bytes, as many as there are up to `size`. Raises FileNotFoundError."""
 
+    def read_tail(self, name: str, size: int) -> bytes:
+        """The last bytes, as many as there are up to `size`. Raises FileNotFoundError."""
+
     def exists(self, name: str) -> bool:
         """Whether the file is there."""
 
@@ -179,6 +182,16 @@ class LocalStore:
         with self._faults(target, "read"):
             try:
                 with open(target, "rb", buffering=size) as file:
+                    return file.read(size)
+            except (FileNotFoundError, NotADirectoryError):
+                raise FileNotFoundError(errno.ENOENT, "no such product", target) from None
+
+    def read_tail(self, name: str, size: int) -> bytes:
+        target = self._file(name)
+        with self._faults(target, "read"):
+            try:
+                with open(target, "rb", buffering=0) as file:
+                    file.seek(max(0, file.seek(0, os.SEEK_END) - size))
                     return file.read(size)
             except (FileNotFoundError, NotADirectoryError):
                 raise FileNotFoundError(errno.ENOENT, "no such product", target) from None

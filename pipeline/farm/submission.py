@@ -12,7 +12,6 @@ from __future__ import annotations
 import getpass
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,26 +21,33 @@ from typing import Any, Final
 from pipeline.config.farm import Farm as FarmConfig
 from pipeline.config.frames import FrameRange
 from pipeline.config.load import load_shot
+from pipeline.config.problems import nearest
 from pipeline.config.shot import Shot
-from pipeline.errors import AssetError, ConfigError, PenumbraError, StoreError
+from pipeline.denoise.weights import fingerprint
+from pipeline.errors import ConfigError, PenumbraError, SceneError, StoreError
 from pipeline.farm import attempts
 from pipeline.farm.client import Farm
+from pipeline.farm.environments import Weights, environment_for, environment_of, weights_of
 from pipeline.farm.job import Frozen, Job, claim, deactivate
 from pipeline.farm.progress import JobSnapshot, JobState, Progress, snapshot
 from pipeline.farm.store import BLOBS, Store, open_store
 from pipeline.scene.freeze import freeze
+from pipeline.scene.spec import FrozenScene
 
 __all__ = [
     "Claimed",
     "Prepared",
     "Result",
     "Show",
+    "blobs_of",
     "check_store",
     "claim_all",
-    "environment_for",
+    "deliver",
     "follow",
+    "open_farm",
     "prepare",
     "refusing",
+    "remarks",
     "render",
     "resolve",
     "result_of",
@@ -168,38 +174,41 @@ def check_store(store: Store) -> None:
     store.delete(name)
 
 
-def prepare(shots: Iterable[Shot], store: Store, environment: Mapping[str, Any]) -> list[Prepared]:
+def prepare(
+    shots: Iterable[Shot], store: Store, environment: Mapping[str, Any], *, weights: Weights = fingerprint
+) -> list[Prepared]:
     """Checks and freezes the scenes of shots; nothing is claimed, and no other submit sees anything of it.
 
     Args:
         shots: to submit.
         store: that takes the frozen scenes, by content.
         environment: of the workers that will render, with its `key`.
+        weights: that they have, for shots that ask for a network.
 
     Raises:
         SceneError: everything that is wrong with all scenes, one line each.
         StoreError: the store cannot be written.
     """
-    blobs = store.path(BLOBS)
-    if blobs is None:
-        raise StoreError(f"{store.url} is not a local directory, where frozen scenes must go")
+    from pipeline.farm.masks import freeze_masks  # brings numpy
+
+    blobs = blobs_of(store)
     prepared: list[Prepared] = []
     problems: list[PenumbraError] = []
     for shot in shots:
         try:
             scenes = freeze(shot, shot.frame_list, blobs)
+            _check_lambda_by_shape(shot, scenes.values())
             config = shot.model_dump(mode="json", by_alias=True)
-            _freeze_masks(shot, config, blobs)
+            freeze_masks(shot, config, blobs)
+            whole = environment_of(config, environment, weights)
         except StoreError:
             raise
         except PenumbraError as error:
             problems.append(error)
             continue
-        frozen = Frozen(config, dict(environment), {frame: scene.to_json() for frame, scene in scenes.items()})
+        frozen = Frozen(config, whole, {frame: scene.to_json() for frame, scene in scenes.items()})
         warnings = dict.fromkeys(warning for scene in scenes.values() for warning in scene.warnings)
-        if shot.denoise.backend != "kpcn" and (shot.denoise.lambda_ != 1.0 or shot.denoise.lambda_map):
-            warnings[f"{shot.shot}: λ has no effect on the denoiser `{shot.denoise.backend}`"] = None
-        prepared.append(Prepared(shot, frozen, tuple(warnings)))
+        prepared.append(Prepared(shot, frozen, (*warnings, *remarks(shot))))
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -207,25 +216,38 @@ def prepare(shots: Iterable[Shot], store: Store, environment: Mapping[str, Any])
     return prepared
 
 
-def _freeze_masks(shot: Shot, config: dict[str, Any], blobs: Path) -> None:
-    """Painted maps are snapshotted as the scene's files are: their names in the frozen config are those of blobs.
+def blobs_of(store: Store) -> Path:
+    """The directory that frozen files go to.
 
     Raises:
-        AssetError: not an image, or not of the frame's size.
+        StoreError: the store is not a local one.
     """
-    from pipeline.images.masks import read_mask  # brings numpy
-    from pipeline.scene import blobs as content
+    blobs = store.path(BLOBS)
+    if blobs is None:
+        raise StoreError(f"{store.url} is not a local directory, where frozen scenes must go")
+    return blobs
 
-    for block, key in (("sampling", "importance"), ("denoise", "lambda_map")):
-        named = config[block].get(key)
-        if named is None:
-            continue
-        path = shot.resolve(named)
-        rows, columns = read_mask(path).shape
-        if shot.resolution is not None and (columns, rows) != tuple(shot.resolution):
-            width, height = shot.resolution
-            raise AssetError(f"{path}: {block}.{key}: the map is {columns}×{rows} pixels, the frame {width}×{height}")
-        config[block][key] = content.put(blobs, path)
+
+def remarks(shot: Shot) -> list[str]:
+    """What the user should know about a shot's denoiser."""
+    denoise = shot.denoise
+    steered = denoise.lambda_ != 1.0 or denoise.lambda_map is not None or denoise.lambda_by_shape
+    if denoise.backend == "kpcn" or not steered:
+        return []
+    return [f"{shot.shot}: λ has no effect on the denoiser `{denoise.backend}`"]
+
+
+def _check_lambda_by_shape(shot: Shot, scenes: Iterable[FrozenScene]) -> None:
+    """Raises SceneError: no scene of the shot has a shape of that name, one line each."""
+    shapes = {name for scene in scenes for name in scene.shapes}
+    unknown = [name for name in shot.denoise.lambda_by_shape if name not in shapes]
+    if unknown:
+        hints = [f" ({near})" if (near := nearest(name, shapes)) else "" for name in unknown]
+        lines = (
+            f"{shot.shot}: denoise.lambda_by_shape.{name}: no shape of the scene has this id{hint}"
+            for name, hint in zip(unknown, hints, strict=True)
+        )
+        raise SceneError("\n".join(lines))
 
 
 def claim_all(prepared: Iterable[Prepared], store: Store) -> list[Claimed]:
@@ -295,70 +317,63 @@ def submit(
     Raises:
         PenumbraError: with the exit code 2 when nothing was claimed.
     """
-    embedded = settings.broker_url is None
     with refusing():
-        if embedded and wait is False:
-            raise ConfigError(
-                "no farm is configured, so that nobody would go on with the work", suggestion="leave out --detach"
-            )
         shots, notes = resolve(sources, overrides)
-        store = open_store(out or settings.store)
-        check_store(store)
-        farm = Farm.offline(store, settings) if embedded else Farm.connect(store, settings)
+        farm = open_farm(settings, out, wait=wait)
+        check_store(farm.store)
         show([], "checking scenes")
-        prepared = prepare(shots, store, environment_for(farm))
-        claimed = claim_all(prepared, store)
-    if embedded:
-        results = render(claimed, store, settings, workers=workers, show=show)
-    else:
-        said = {each.job.id: farm.submit(each.job) for each in claimed}
-        if wait:
-            follow(farm, [each.job for each in claimed], show)
-        results = [result_of(store, each, said[each.job.id]) for each in claimed]
+        rendering = environment_for(farm)
+        prepared = prepare(shots, farm.store, rendering, weights=weights_of(farm, rendering))
+        claimed = claim_all(prepared, farm.store)
+    results = deliver(claimed, farm, wait=wait, workers=workers, show=show)
     for result in results:
         result.warnings[:0] = notes
     return results
 
 
-def environment_for(farm: Farm) -> dict[str, Any]:
-    """The environment that a job is frozen for: this machine's, unless the farm's live workers have other ones alone.
+def open_farm(settings: FarmConfig, out: str | None, *, wait: bool | None) -> Farm:
+    """The farm that jobs go to; the store alone where no broker is configured.
 
-    Then it is the one that most slots of the farm have: who submits from a laptop gets what the render nodes agree on.
+    Args:
+        settings: of the farm.
+        out: store, in place of the farm's.
+        wait: whether somebody is going to wait for the frames.
 
     Raises:
-        DeviceError: no device works here, and no worker is there to ask.
+        ConfigError: nobody waits, and there is no farm that would go on.
+        FarmError: the broker does not answer.
+        StoreError: there can be no store at this place.
     """
-    served = _served(farm)
-    from pipeline.device import environment, environment_key
-    from pipeline.errors import DeviceError
-
-    try:
-        found = environment()
-        own = {**found, "key": environment_key(found)}
-    except DeviceError:
-        if not served:
-            raise
-    else:
-        if not served or (own["variant"], own["key"]) in served:
-            return own
-    (variant, key), _ = served.most_common(1)[0]
-    return {"variant": variant, "key": key}
+    if settings.broker_url is not None:
+        return Farm.connect(open_store(out or settings.store), settings)
+    if wait is False:
+        raise ConfigError(
+            "no farm is configured, so that nobody would go on with the work", suggestion="leave out --detach"
+        )
+    return Farm.offline(open_store(out or settings.store), settings)
 
 
-def _served(farm: Farm) -> Counter[tuple[str, str]]:
-    """Slots of the farm's live workers by variant and environment key; rehearsals are left out."""
-    from pipeline.device import CUDA, LLVM
-    from pipeline.farm.queues import queue_name
+def deliver(
+    claimed: Sequence[Claimed], farm: Farm, *, wait: bool | None, workers: int | None, show: Show
+) -> list[Result]:
+    """Sets claimed jobs going on the farm, or makes their frames here where there is none.
 
-    slots: Counter[tuple[str, str]] = Counter()
-    for worker in farm.workers():
-        if farm.store.url not in worker["stores"]:
-            continue
-        for key in worker["environments"]:
-            for device, variant in (("cpu", LLVM), ("cuda", CUDA)):
-                if queue_name("render", device, key) in worker["queues"]:
-                    slots[variant, key] += int(worker["slots"])
-    return slots
+    Args:
+        claimed: the jobs.
+        farm: from `open_farm`.
+        wait: until the frames are there; None waits only where they are made here.
+        workers: local ones, where there is no farm.
+        show: is told how far the jobs are.
+
+    Raises:
+        FarmError: the broker is gone, or the local workers give up.
+    """
+    if farm.config.broker_url is None:
+        return render(claimed, farm.store, farm.config, workers=workers, show=show)
+    said = {each.job.id: farm.submit(each.job) for each in claimed}
+    if wait:
+        follow(farm, [each.job for each in claimed], show)
+    return [result_of(farm.store, each, said[each.job.id]) for each in claimed]
 
 
 def render(

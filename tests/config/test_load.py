@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.config.load import load_shot
+from pipeline.config.load import load_shot, overlaid
 from pipeline.errors import ConfigError
 
 YAML = """\
@@ -150,15 +150,34 @@ def test_all_missing_files_are_told_together(studio):
 @pytest.mark.parametrize(
     ("key", "value"), [("sampling.guide", "error"), ("sampling.guide", "oracle"), ("denoise.backend", "kpcn")]
 )
-def test_what_needs_weights_is_refused_with_what_to_use_instead(studio, key, value):
+def test_what_needs_weights_is_refused_with_what_to_use_instead(studio, monkeypatch, key, value):
+    monkeypatch.setattr("pipeline.denoise.weights.shipped", lambda: ())
     told = refusal(overrides={key: value})
     assert "none are shipped yet (use " in told
     assert "\n" not in told
 
 
-def test_what_needs_weights_is_told_with_its_line(studio):
-    studio(YAML.replace("lambda: 1.5", "backend: kpcn"))
+def test_what_needs_weights_is_told_with_its_line(studio, monkeypatch):
+    studio(YAML.replace("lambda: 1.5", "backend: kpcn, preset: paper"))
+    monkeypatch.setattr("pipeline.denoise.weights.shipped", lambda: ())
     assert refusal().startswith("shots/shot_010/shot.yaml:7: denoise.backend: ")
+    monkeypatch.setattr("pipeline.denoise.weights.shipped", lambda: ("fast",))
+    assert refusal().endswith("denoise.preset: preset paper needs network weights, and none are shipped yet (use fast)")
+
+
+def test_a_network_whose_weights_are_shipped_can_be_asked_for(studio, monkeypatch):
+    monkeypatch.setattr("pipeline.denoise.weights.shipped", lambda: ("fast",))
+    assert load_shot("shot_010", {"denoise.backend": "kpcn"}).denoise.backend == "kpcn"
+
+
+def test_a_frozen_shot_takes_other_values_and_its_files_are_not_looked_for(studio):
+    frozen = load_shot("shot_010").model_dump(mode="json", by_alias=True)
+    frozen["denoise"]["lambda_map"] = "0" * 64 + ".exr"
+    shot = overlaid(frozen, {"denoise.lambda": 3.0, "frames": "1002"})
+    assert (shot.denoise.lambda_, shot.frame_list, shot.sampling.max_spp) == (3.0, [1002], 64)
+    assert overlaid(frozen, {}).model_dump(mode="json", by_alias=True) == frozen
+    with pytest.raises(ConfigError, match=r"^--lambda: denoise\.lambda: must be at most 10, not 11$"):
+        overlaid(frozen, {"denoise.lambda": 11})
 
 
 @pytest.mark.parametrize("where", ["shot_01", "no/such/place", "a\0b", "x" * 5000, "../shots"])

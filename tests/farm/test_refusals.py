@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.device import with_weights
 from pipeline.errors import FarmError
 from pipeline.farm import job as jobs
 from pipeline.farm import recipes_rehearsal
@@ -44,6 +45,15 @@ def test_a_job_of_another_environment_is_refused_with_a_line_that_says_so(rig: A
     send(rig, rig.store.url, job.id, "samples/0001/r00")
 
     refused(rig, "refused samples/0001/r00 of foreign.v001: its environment is ffff00001111")
+    assert rig.attempts(job) == []
+
+
+def test_a_job_of_other_weights_is_refused_with_a_line_that_says_so(rig: Any) -> None:
+    environment = with_weights(recipes_rehearsal.environment(), {"fast": "00ff"})
+    job, _ = jobs.claim(rig.store, "other", Frozen({}, environment, {}, "rehearsal", Rehearsal()), frames=[1])
+    send(rig, rig.store.url, job.id, "samples/0001/r00")
+
+    refused(rig, "refused samples/0001/r00 of other.v001: its weights of fast are 00ff, this worker's ")
     assert rig.attempts(job) == []
 
 

@@ -1,14 +1,17 @@
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.device import with_weights
 from pipeline.errors import FarmError, StoreError
 from pipeline.farm import control, job, names
 from pipeline.farm.control import Control
-from pipeline.farm.job import Frozen, Job, Rehearsal, claim, content_hash, directory_of, load, wanted_frames
+from pipeline.farm.job import Frozen, Job, Rehearsal, Replay, claim, content_hash, directory_of, load, wanted_frames
+from pipeline.farm.job_plan import JobPlan
 from pipeline.farm.store import LocalStore
 
 SCENE = {"*": {"xml": "a" * 64 + ".xml", "warnings": []}}
@@ -301,3 +304,81 @@ class TestReuse:
             made, _ = submit(store, frozen(denoise={"lambda": value}))
 
         assert [base.directory for base in made.bases] == ["s/v002", "s/v001"]
+
+    def test_other_weights_reuse_what_was_rendered(self, store: LocalStore) -> None:
+        def network(fingerprint: str) -> Frozen:
+            whole = frozen()
+            return replace(whole, environment=with_weights(whole.environment, {"fast": fingerprint}))
+
+        assert self.kinds(store, frozen(), network("1")) == set(self.RENDERED)
+        assert self.kinds(store, network("1"), network("2")) == set(self.RENDERED)
+
+    def test_other_weights_change_the_samples_when_the_denoised_picture_guides_them(self, store: LocalStore) -> None:
+        whole = frozen(sampling={"guide": "error"})
+        one, other = (
+            replace(whole, environment=with_weights(whole.environment, {"fast": fingerprint})) for fingerprint in "12"
+        )
+        assert self.kinds(store, one, other) == set()
+
+
+class TestReplay:
+    """A version that denoises another one anew takes its sums and decisions, and gives nothing to those that render."""
+
+    def replay(self, base: Job, **changes: Any) -> Frozen:
+        replayed = Replay(job=base.id, hash=base.hash, frames=base.frames)
+        return replace(frozen(**changes), replay=replayed)
+
+    def test_sums_and_decisions_are_served_whatever_guided_them(self, store: LocalStore) -> None:
+        guide = {"guide": "error"}
+        base, _ = submit(store, frozen(sampling=guide))
+        made, _ = submit(store, self.replay(base, sampling=guide, denoise={"lambda": 3.0}))
+
+        (served,) = made.bases
+        assert (served.directory, served.hash, served.frames) == ("s/v001", base.hash, None)
+        assert set(served.kinds) == {"samples", "buffers", "stop"}
+
+    def test_error_maps_of_the_noisy_picture_are_served_too(self, store: LocalStore) -> None:
+        base, _ = submit(store, frozen())
+        made, _ = submit(store, self.replay(base, denoise={"lambda": 3.0}))
+
+        assert set(made.bases[0].kinds) == {"samples", "buffers", "stop", "error"}
+
+    def test_what_the_rendered_version_took_over_is_served_as_well(self, store: LocalStore) -> None:
+        single = {"temporal_radius": 0}
+        submit(store, frozen(denoise=single))
+        base, _ = submit(store, frozen(denoise=single, sampling={"max_spp": 256}))
+        made, _ = submit(store, self.replay(base, denoise={**single, "lambda": 3.0}, sampling={"max_spp": 256}))
+
+        assert [(served.directory, set(served.kinds), served.rounds) for served in made.bases] == [
+            ("s/v002", {"samples", "buffers", "stop", "error"}, None),
+            ("s/v001", {"buffers", "error"}, 3),
+        ]
+
+    def test_another_environment_denoises_what_is_there(self, store: LocalStore) -> None:
+        base, _ = submit(store, frozen())
+        made, _ = submit(store, self.replay(base, key="newer"))
+
+        assert made.bases[0].directory == "s/v001"
+
+    def test_jobs_that_render_take_nothing_from_one_that_does_not(self, store: LocalStore) -> None:
+        guide = {"guide": "error"}
+        base, _ = submit(store, frozen(sampling=guide))
+        submit(store, self.replay(base, sampling=guide, denoise={"lambda": 3.0}))
+        made, attached = submit(store, frozen(sampling=guide, denoise={"lambda": 3.0}))
+
+        assert not attached and made.id == "s.v003" and made.bases == ()
+
+    def test_a_version_that_is_gone_cannot_be_replayed(self, store: LocalStore) -> None:
+        base, _ = submit(store, frozen())
+        gone = self.replay(base.model_copy(update={"hash": "0" * 64}))
+
+        with pytest.raises(FarmError, match=r"s\.v001 is not there any more"):
+            submit(store, gone)
+
+    def test_frames_of_the_rendered_version_that_are_not_wanted_are_neighbours(self, store: LocalStore) -> None:
+        base, _ = submit(store, frozen())
+        made, _ = submit(store, self.replay(base, denoise={"lambda": 3.0}), frames=(1002,))
+        wanted = JobPlan.of(made)
+
+        assert wanted.frames == (1002,) and wanted.skipped == {1001, 1003, 1004}
+        assert list(wanted.neighbours(1002)) == [1001, 1002, 1003]

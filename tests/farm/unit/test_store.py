@@ -31,6 +31,8 @@ def test_chunks_are_written_one_after_the_other(store: LocalStore) -> None:
     assert store.read("a") == b"abcde"
     assert store.read_head("a", 3) == b"abc"
     assert store.read_head("a", 30) == b"abcde"
+    assert store.read_tail("a", 2) == b"de"
+    assert store.read_tail("a", 30) == b"abcde"
 
 
 def test_only_what_must_outlive_the_machine_waits_for_the_disk(
@@ -74,6 +76,8 @@ def test_a_file_that_is_not_there_is_not_found(store: LocalStore) -> None:
             store.read(name)
         with pytest.raises(FileNotFoundError):
             store.read_head(name, 10)
+        with pytest.raises(FileNotFoundError):
+            store.read_tail(name, 10)
 
 
 def test_files_below_a_directory_are_listed_in_order_without_temporary_and_foreign_ones(store: LocalStore) -> None:
