@@ -372,8 +372,8 @@ class _Views:
             if penalty is not None:
                 shift -= penalty[:, rows]
             for tap in taps:
-                e = scale[tap.here]  # its memory: the scale has done its work
-                torch.sub(z[:, tap.k][tap.here], shift[tap.here], out=e).exp_()
+                # In the memory of the scale, which has done its work; all of the plane, which is quicker than a part.
+                e = scale.copy_(z[:, tap.k]).sub_(shift).exp_()[tap.here]
                 total[tap.here].add_(e)
                 weighted[tap.here].addcmul_(image[tap.there], e.unsqueeze(1))
 
@@ -395,10 +395,9 @@ class _Views:
         for rows in _strips(batch, height, width):
             z = _planes(logits, rows)
             shift = maximum[:, rows] if penalty is None else maximum[:, rows] - penalty[:, rows]
-            exponentials = torch.empty_like(shift)
+            plane = torch.empty(shift.shape, dtype=shift.dtype, device=shift.device)
             for tap in _taps(size, rows, height, width):
-                e = exponentials[tap.here]
-                torch.sub(z[:, tap.k][tap.here], shift[tap.here], out=e).exp_()
+                e = plane.copy_(z[:, tap.k]).sub_(shift).exp_()[tap.here]
                 pull = slope[:, :, rows][tap.here]
                 if grad_image is not None:
                     grad_image[tap.there].addcmul_(pull, e.unsqueeze(1))
