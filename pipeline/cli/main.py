@@ -53,6 +53,9 @@ COMMANDS: dict[str, Entry] = {
         Entry("resume", "Control", "pipeline.cli.control:resume", "Go on with a paused job."),
         Entry("cancel", "Control", "pipeline.cli.control:cancel", "Give a job up; what is made stays."),
         Entry("retry", "Control", "pipeline.cli.control:retry", "Try a job's failed tasks again."),
+        Entry(
+            "train", "Networks", "pipeline.cli.train:train", "Train the networks, and make the data they learn from."
+        ),
         Entry("worker", "Machine", "pipeline.cli.worker:worker", "Work for a farm on this machine."),
         Entry("doctor", "Machine", "pipeline.cli.doctor:doctor", "Say what is wrong with this machine, and the cure."),
         Entry("completion", "Machine", "pipeline.cli.completion:completion", "Print the shell's completion script."),

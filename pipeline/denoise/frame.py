@@ -118,11 +118,11 @@ class Frame:
             if not bad.any():
                 return values, None
             mended[name] = int(np.count_nonzero(bad))
-            rows = bad.any(axis=-1) if values.ndim == 3 else bad
+            rows: NDArray[np.bool_] = np.any(bad, axis=-1) if values.ndim == 3 else bad
             return np.where(rows[..., None] if values.ndim == 3 else rows, 0, values).astype(np.float32), rows
 
         parts: dict[str, Any] = {}
-        components = {}
+        components: dict[str, Any] = {}
         for name, values in self.components.items():
             components[name], rows = clean(name, values, least=0.0)
             if rows is not None and name in variance:

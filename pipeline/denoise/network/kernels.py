@@ -53,7 +53,7 @@ def apply_kernels(images: Tensor, logits: Tensor, valid: Tensor | None = None, *
     """
     _check(images, size, logits=logits, valid=valid)
     penalty = _penalty(valid, _wide(images, logits))
-    denoised: Tensor = _ApplyKernels.apply(images, logits, penalty, size)  # type: ignore[no-untyped-call]
+    denoised: Tensor = _ApplyKernels.apply(images, logits, penalty, size)
     return denoised
 
 

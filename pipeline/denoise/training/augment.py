@@ -30,6 +30,8 @@ STOPS = 1.5
 LIGHTS = ("beauty", *COMPONENTS)
 """Keys of a frame's variances that scale with its light."""
 
+_TINY = np.float32(1e-30)
+
 STILL = ("albedo", "normal", "depth", "alpha", "forward_valid", "backward_valid", "count")
 """Layers of a frame, beside components and variances, whose values do not depend on the orientation."""
 
@@ -95,8 +97,8 @@ def permute_colours(sample: Sample, order: Sequence[int]) -> Sample:
         before, after = _lights(frame.components.values()), _lights(components.values())
         variance = dict(frame.variance)
         for name, old, new in zip(("beauty", *components), before, after, strict=True):
-            growth = np.divide(new, old, out=np.ones_like(old), where=old > 0)
-            variance[name] = variance[name] * growth**2
+            growth: Array = new / np.maximum(old, _TINY)  # a black pixel has no variance to scale
+            variance[name] = variance[name] * np.square(growth)
         albedo = None if frame.albedo is None else permuted(frame.albedo)
         return replace(frame, components=components, variance=variance, albedo=albedo)
 

@@ -5,9 +5,10 @@ Every draw is a function of (seed, epoch, index) and of nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
+from operator import iadd
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,9 @@ def _block_means(image: Array) -> NDArray[np.float64]:
 # --- What -------------------------------------------------------------------------------------------------------------
 
 
-def assemble(sequence: Sequence, rng: np.random.Generator, crop: Crop, *, radius: int | None = None) -> Sample:
+def assemble(
+    sequence: Sequence, rng: np.random.Generator, crop: Crop, *, radius: int | None = None, spp: int | None = None
+) -> Sample:
     """Pools sub-buffers into the frames of a window, and cuts out the reference.
 
     Two of three samples have the same number of samples in every pixel, drawn log-uniformly from what sub-buffers can
@@ -147,15 +150,20 @@ def assemble(sequence: Sequence, rng: np.random.Generator, crop: Crop, *, radius
         rng: from `rng_of`.
         crop: where; motion that leaves it is kept, and leads outside of the image.
         radius: frames on either side; as many as are stored if None.
+        spp: this number of samples in every pixel of every frame, and no frame absent: for validation.
 
     Raises:
-        ProductError: the sequence has fewer frames than that.
+        ProductError: the sequence has fewer frames than that, or no sub-buffers of that sum.
     """
     reach = sequence.radius if radius is None else radius
     if reach > sequence.radius:
         raise ProductError(f"the sequence has {sequence.radius} frames on either side of its centre, not {reach}")
-    choices = _uneven(sequence.spp, rng, crop.size) if rng.random() < UNEVEN else _even(sequence.spp, rng)
-    absent = _absent(rng, reach)
+    absent: set[int] = set()
+    if spp is not None:
+        choices = _even(sequence.spp, rng, samples=spp)
+    else:
+        choices = _uneven(sequence.spp, rng, crop.size) if rng.random() < UNEVEN else _even(sequence.spp, rng)
+        absent = _absent(rng, reach)
     window: dict[int, Frame | None] = {}
     for offset in range(-reach, reach + 1):
         choice = choices()
@@ -174,12 +182,16 @@ def _absent(rng: np.random.Generator, reach: int) -> set[int]:
     return {int(side * distance) for distance in range(first, reach + 1)} if ends else set()
 
 
-def _even(spp: NDArray[np.int32], rng: np.random.Generator) -> Callable[[], Choice]:
-    """One number of samples for every pixel of every frame; each frame pools other sub-buffers, where there are."""
+def _even(spp: NDArray[np.int32], rng: np.random.Generator, *, samples: int | None = None) -> Callable[[], Choice]:
+    """One number of samples for every pixel of every frame, random where none is given; each frame pools other
+    sub-buffers, where there are."""
     sums = _subsets(tuple(int(n) for n in spp))
-    reachable = np.array(sorted(sums))
-    wanted = np.exp(rng.uniform(np.log(reachable[0]), np.log(reachable[-1])))
-    samples = int(reachable[np.argmin(np.abs(np.log(reachable / wanted)))])
+    if samples is None:
+        reachable = np.array(sorted(sums))
+        wanted = np.exp(rng.uniform(np.log(reachable[0]), np.log(reachable[-1])))
+        samples = int(reachable[np.argmin(np.abs(np.log(reachable / wanted)))])
+    if samples not in sums:
+        raise ProductError(f"sub-buffers of {', '.join(str(n) for n in spp)} samples do not make up {samples}")
 
     def choice() -> Choice:
         return sums[samples][rng.integers(len(sums[samples]))], None
@@ -231,21 +243,28 @@ def _frame(sequence: Sequence, index: int, choice: Choice, crop: Crop) -> Frame:
     chosen, last = choice
     taken = np.cumsum(sequence.spp[chosen]).astype(np.float32)
     count = np.full((crop.size, crop.size), taken[-1], np.float32) if last is None else taken[last]
+    if last is not None:
+        rows = (1 + last.ravel()) * last.size + np.arange(last.size)
+        per_sample = 1 / count.reshape(-1, 1)
 
-    def pooled(layer: NDArray[Any], *, squared: bool = False) -> Array:
-        total: Array = np.zeros((), np.float32)
-        sums = []
+    def parts(layer: NDArray[Any], *, squared: bool) -> Iterator[Array]:
+        """Sums over each sub-buffer's samples, in turn."""
         for k in chosen:
             spp = float(sequence.spp[k])
             part = _float(layer[(index, k, *crop.slices)], spp**0.5 if squared else spp)
-            total = total + (part * part if squared else part)
-            sums.append(total)
+            yield np.square(part, out=part) if squared else part
+
+    def pooled(layer: NDArray[Any], *, squared: bool = False) -> Array:
+        channels = layer.shape[-1]
         if last is None:
-            return total * np.float32(1 / taken[-1])
-        rows = np.stack(sums).reshape(-1, total.shape[-1])
-        rows = rows[last.ravel() * last.size + np.arange(last.size)]
-        means: Array = rows.reshape(total.shape) / count[..., None]
-        return means
+            total: Array = reduce(iadd, parts(layer, squared=squared))
+            return np.multiply(total, np.float32(1 / taken[-1]), out=total)
+        sums = np.zeros((1 + len(chosen), last.size, channels), np.float32)
+        for before, after, part in zip(sums[:-1], sums[1:], parts(layer, squared=squared), strict=True):
+            np.add(before, part.reshape(-1, channels), out=after)
+        total = sums.reshape(-1, channels)[rows]
+        total *= per_sample
+        return total.reshape(crop.size, crop.size, channels)
 
     colour, features = pooled(sequence.colour), pooled(sequence.features)
     squares, feature_squares = pooled(sequence.rms, squared=True), pooled(sequence.features_rms, squared=True)

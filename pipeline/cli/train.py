@@ -1,0 +1,121 @@
+"""`pipeline train`: the networks, and the data that they learn from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["train"]
+
+STEPS = {"fast": (60_000, 20_000, 8_000), "paper": (300_000, 60_000, 20_000), "tiny": (2_000, 500, 200)}
+"""Of the stages single, temporal and lambda, by preset."""
+
+ENCODER_STEPS = 4_000
+
+
+@click.group()
+def train() -> None:
+    """Train the networks, and make the data that they learn from."""
+
+
+@train.command()
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder of the sequences.")
+@click.option("--count", default=2000, show_default=True, help="Sequences, from --first on; those that exist are kept.")
+@click.option("--first", default=0, show_default=True, help="Seed of the first scene.")
+@click.option("--validation", is_flag=True, help="For validation: other scenes, with better references.")
+@click.option("--radius", default=1, show_default=True, help="Frames on either side of each centre.")
+@click.option("--processes", default=2, show_default=True, help="Side by side, of one thread each.")
+@click.option("--minutes", type=float, help="Stop after so long.")
+@click.pass_context
+def data(context: click.Context, /, out: Path, validation: bool, **options: Any) -> None:
+    """Render training sequences of procedural scenes.
+
+    Every scene is a function of its seed: three frames or more with a moving camera and moving objects, noisy in
+    several independent sub-buffers, and a reference of the one in the middle. Run again, it goes on.
+    """
+    from pipeline.denoise.training.generate import main
+
+    arguments = ["--out", str(out), "--validation"] if validation else ["--out", str(out)]
+    for name, value in options.items():
+        if value is not None:
+            arguments += [f"--{name}", str(value)]
+    context.exit(main(arguments))
+
+
+@train.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path, exists=True), metavar="DIR", help="Sequences.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The training's folder.")
+@click.option("--preset", type=click.Choice(sorted(STEPS)), default="fast", show_default=True)
+@click.option(
+    "--source", default="penumbra", show_default=True, help="Kind of data; of another, only the encoder is trained."
+)
+@click.option("--start", type=click.Path(path_type=Path), help="Weights to begin with; for --source: the shipped ones.")
+@click.option("--steps", metavar="STAGE=N,…", help="Steps of the stages single, temporal, lambda.")
+@click.option("--batch", default=4, show_default=True)
+@click.option("--patch", default=96, show_default=True, help="Pixels of a patch's side.")
+@click.option("--rate", default=1e-3, show_default=True, help="Learning rate.")
+@click.option("--every", default=1000, show_default=True, help="Steps between validations.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--minutes", type=float, help="Stop after so long, with a checkpoint.")
+@click.option("--threads", type=int, help="CPU threads.  [default: all]")
+@click.option("--install", is_flag=True, help="Put the weights, once trained, where the denoiser finds them.")
+def denoiser(
+    data: Path,
+    out: Path,
+    preset: str,
+    source: str,
+    start: Path | None,
+    steps: str | None,
+    minutes: float | None,
+    threads: int | None,
+    install: bool,
+    **settings: Any,
+) -> None:
+    """Train the kernel-predicting denoiser; run again, it goes on where it was.
+
+    Stages: the single-frame network end to end; then, on locked features, the comparison of frames; then λ. With
+    --source, only an encoder for that kind of data, everything else locked.
+    """
+    import torch
+
+    from pipeline.denoise import weights
+    from pipeline.denoise.frame import OWN_SOURCE
+    from pipeline.denoise.training.train import Plan
+    from pipeline.denoise.training.train import train as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    if source != OWN_SOURCE:
+        stages = {"encoder": ENCODER_STEPS}
+        start = start or weights.path(preset)
+    else:
+        stages = dict(zip(("single", "temporal", "lambda"), STEPS[preset], strict=True))
+    if steps is not None:
+        stages = _steps(steps)
+    plan = Plan(preset=preset, source=source, stages=stages, start=None if start is None else str(start), **settings)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    best = run(plan, data, out, device=device, say=lambda line: click.echo(line, err=True), minutes=minutes)
+    if install:
+        target = weights.path(preset)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(best, target)
+        shutil.copyfile(out / "card.json", target.with_suffix(".json"))
+        click.echo(target)
+    else:
+        click.echo(best)
+
+
+def _steps(text: str) -> dict[str, int]:
+    """`single=1000,temporal=500` → the stages."""
+    from pipeline.denoise.training.stages import STAGES
+
+    stages = {}
+    for part in text.split(","):
+        name, _, count = part.partition("=")
+        if name not in STAGES or not count.isdigit():
+            raise click.BadParameter(f"{part!r}: wanted STAGE=N of {', '.join(STAGES)}", param_hint="--steps")
+        stages[name] = int(count)
+    return stages

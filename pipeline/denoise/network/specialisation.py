@@ -1,0 +1,57 @@
+"""Loss specialisation: λ comes in at the very end, so that everything before it can be kept for another λ.
+
+1×1 convolutions alone: a strip of an image gives what the whole image gives.
+
+Source: Vogels et al. 2018, §4.2, §4.3, Figure 8.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["KernelHead", "Specialisation", "log_lambda"]
+
+
+def log_lambda(value: Tensor | float) -> Tensor:
+    """log λ / log 10: 0 at λ = 1 (neutral), 1 at λ = 10."""
+    return torch.log(torch.as_tensor(value, dtype=torch.float32)) / math.log(10.0)
+
+
+class Specialisation(nn.Module):
+    """Features and λ → features for the kernel heads: x + g(x, log λ), the last layer zero at first."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width + 1, width, 1)
+        self.second = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor, log_lambda: Tensor) -> Tensor:
+        """`log_lambda`: B×1×H×W at the resolution of x, or broadcastable to it."""
+        plane = log_lambda.to(x.dtype).expand(x.shape[0], 1, *x.shape[-2:])
+        return x + self.second(F.relu(self.first(torch.cat([x, plane], dim=1))))
+
+
+class KernelHead(nn.Module):
+    """Features → logits of one frame's kernels at one scale, and one more channel for the compositing.
+
+    Args:
+        width: channels of the features.
+        size: of the kernels, odd.
+        upscale: the image is this many times finer than the features.
+
+    Shape:
+        B×width×h×w → B×(size² + 1)×h·upscale×w·upscale
+    """
+
+    def __init__(self, width: int, size: int, *, upscale: int = 1) -> None:
+        super().__init__()
+        self.size, self.upscale = size, upscale
+        self.predict = nn.Conv2d(width, (size * size + 1) * upscale**2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.predict(F.relu(x))
+        return F.pixel_shuffle(logits, self.upscale) if self.upscale > 1 else logits
