@@ -160,7 +160,7 @@ def frame_from(layout: Layout, stored: Mapping[str, NDArray[np.generic]]) -> Fra
 def outputs(
     layout: Layout, frame: Frame, denoised: Denoised, stored: Mapping[str, NDArray[np.generic]], lambda_: Array | float
 ) -> dict[str, Array]:
-    """What the channels that are written hold afterwards: H×W float32 by name.
+    """What the channels that are written hold afterwards: H×W float32 by name, not contiguous.
 
     Components that a file holds although its frame came unsplit share the denoised beauty out as they shared the old.
     """
@@ -171,12 +171,11 @@ def outputs(
         if "specular" in layout.write:
             layers["specular"] = denoised.specular * _specular_share(frame, _stacked(stored, layout.write["specular"]))
     elif "diffuse" in layout.write:
-        parts = {name: np.maximum(_stacked(stored, layout.write[name]), 0.0) for name in COMPONENTS}
-        layers |= share_out(denoised.beauty, parts)
+        layers |= share_out(
+            layers["beauty"], {name: np.maximum(_stacked(stored, layout.write[name]), 0.0) for name in COMPONENTS}
+        )
     return {
-        channel: np.ascontiguousarray(layers[name][..., axis], np.float32)
-        for name, names in layout.write.items()
-        for axis, channel in enumerate(names)
+        channel: layers[name][..., axis] for name, names in layout.write.items() for axis, channel in enumerate(names)
     }
 
 

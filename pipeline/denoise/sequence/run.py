@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from pipeline.denoise.backends import Denoiser
+from pipeline.denoise.backends import Denoised, Denoiser
 from pipeline.denoise.frame import Frame, frame_of
 from pipeline.denoise.sequence.files import gaps
 from pipeline.denoise.sequence.layers import outputs
@@ -70,14 +71,23 @@ def run(plan: Plan, denoiser: Denoiser, *, warn: Callable[[str], None]) -> Itera
     window = FrameWindow(
         list(plan.frames), denoiser.radius, load, lambda number: digest(plan.frames[number], plan.layouts[number])
     )
-    for number, found in plan.frames.items():
+    numbers = list(plan.frames)
+    for number, following in zip(numbers, [*numbers[1:], None], strict=True):
         window.centre_on(number)
+        inside = sorted(window)
         began = time.perf_counter()
         denoised = denoiser.denoise(window, number, plan.lambda_)
         seconds = time.perf_counter() - began
-        layout, centre = plan.layouts[number], frame_of(window, number)
-        read = parts(found)
-        replaced = outputs(layout, centre, denoised, stored(found, layout, read), plan.lambda_)
-        target = plan.out / found.path.name
-        write(target, found, layout, read, replaced, lambda_=float(np.mean(plan.lambda_)))
-        yield Done(number, str(found.path), str(target), sorted(window), round(seconds, 3), dict(centre.mended))
+        centre = frame_of(window, number)
+        if following is not None:
+            window.centre_on(following)  # what the next frame does not need makes room for the file
+        found, target = plan.frames[number], plan.out / plan.frames[number].path.name
+        _write(plan, number, centre, denoised, target)
+        yield Done(number, str(found.path), str(target), inside, round(seconds, 3), dict(centre.mended))
+
+
+def _write(plan: Plan, number: int, centre: Frame, denoised: Denoised, target: Path) -> None:
+    found, layout = plan.frames[number], plan.layouts[number]
+    read = parts(found)
+    replaced = outputs(layout, centre, denoised, stored(found, layout, read), plan.lambda_)
+    write(target, found, layout, read, replaced, lambda_=float(np.mean(plan.lambda_)))
