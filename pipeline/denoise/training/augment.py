@@ -97,7 +97,7 @@ def permute_colours(sample: Sample, order: Sequence[int]) -> Sample:
         before, after = _lights(frame.components.values()), _lights(components.values())
         variance = dict(frame.variance)
         for name, old, new in zip(("beauty", *components), before, after, strict=True):
-            growth: Array = new / np.maximum(old, _TINY)  # a black pixel has no variance to scale
+            growth: Any = new / np.maximum(old, _TINY)  # a black pixel has no variance to scale
             variance[name] = variance[name] * np.square(growth)
         albedo = None if frame.albedo is None else permuted(frame.albedo)
         return replace(frame, components=components, variance=variance, albedo=albedo)

@@ -165,7 +165,8 @@ def _member(data: mmap.mmap, info: zipfile.ZipInfo) -> NDArray[Any]:
 def _npy_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and type as the header of an `.npy` file of version 1 has them. ValueError if it is none.
 
-    Remembered, as all files of a folder have the same few headers, and parsing them took almost half of the time of opening.
+    Remembered: all files of a folder have the same few headers, and to parse them took almost half of the time of
+    opening a file.
     """
     if data[:8] != b"\x93NUMPY\x01\x00":
         raise ValueError("not an array")
