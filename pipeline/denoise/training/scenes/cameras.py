@@ -90,13 +90,14 @@ def _path(rng: np.random.Generator, move: str, origin: Array, target: Array, fra
 
 
 def _clearance(stage: Stage, solids: list[Box], origin: Array, target: Array) -> float:
-    """How far a camera is from the nearest solid, or from what blocks its view (a quarter of that); negative inside of
-    one, or outside of the zone."""
+    """How far a camera is from the nearest solid; less where its view is blocked or short; negative inside
+    of a solid, or outside of the zone."""
     low, high = stage.zone
     free = [float(np.minimum(origin - low, high - origin).min()) + CLEARANCE * stage.scale]
     view = unit(target - origin)
     if abs(view[1]) > 0.97:
         free.append(-1.0)
+    free.append(0.5 * CLEARANCE * stage.scale * float(np.linalg.norm(target - origin)) / stage.beyond)
     for solid in solids:
         away = np.maximum(solid[0] - origin, origin - solid[1])
         outside = float(np.linalg.norm(np.maximum(away, 0.0)))

@@ -82,7 +82,7 @@ def hall(stage: Stage) -> None:
     w, h, d = room.width, room.height, room.depth
     if stage.hard and rng.random() < 0.55:
         stage.tags["light"] = "far_opening"
-        half = rng.uniform(0.2, 0.4) * w
+        half = rng.uniform(0.3, 0.45) * w
         side = int(rng.choice([0, 1]))
         middle = w / 2 if side == 0 else rng.uniform(0.1, 0.35) * d
         room.holes[side] = [(middle - half, middle + half, 0.0 if rng.random() < 0.5 else 0.3 * h, 0.8 * h)]

@@ -155,7 +155,7 @@ def sunlit_window(stage: Stage, room: Room) -> None:
     """One window, the sun outside; blinds or curtains in front of it more often than not."""
     rng = stage.rng
     side = int(rng.integers(4))
-    middle = _window(stage, room, side, (rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.55)), glazed=0.5)
+    middle = _window(stage, room, side, (rng.uniform(0.4, 0.8), rng.uniform(0.45, 0.7)), glazed=0.2)
     x0, x1, y0, y1 = room.holes[side][0]
     dressed = rng.choice(["bare", "blinds", "curtains", "grid"], p=[0.3, 0.3, 0.25, 0.15])
     if dressed == "blinds":
@@ -182,7 +182,7 @@ def half_open_door(stage: Stage, room: Room) -> None:
     x = rng.uniform(0.15, 0.8) * (room.length(side) - width)
     x = max(x, 0.1)
     room.holes[side] = [(x, x + width, 0.0, height)]
-    leaf = furniture.leaf_door(width, height, rng.uniform(0.3, 1.3))
+    leaf = furniture.leaf_door(width, height, rng.uniform(0.6, 1.5))
     stage.put(leaf, room.at(side, x, 0.0, 0.0))
     near, far, left, right = -WALL, -2.4, x - 1.4, x + width + 1.4
     hall = [
@@ -202,7 +202,7 @@ def half_open_door(stage: Stage, room: Room) -> None:
     for part in hall:
         stage.add(part.transformed(room.frame(side)), slot, solid=False)
     frame = room.at(side, x + width / 2 + rng.uniform(-0.8, 0.8), 2.55, rng.uniform(-1.9, -0.8))
-    u, v = 0.25 * frame[:3, 0], 0.25 * frame[:3, 2]
+    u, v = 0.5 * frame[:3, 0], 0.4 * frame[:3, 2]
     if np.cross(u, v)[1] > 0.0:
         u = -u
     stage.lights.panels.append(panel(rng, frame[:3, 3], u, v, reach=3.0, level=6.0))
@@ -220,7 +220,7 @@ def shaded_lamps(stage: Stage, room: Room) -> None:
 
 
 def small_bulbs(stage: Stage, room: Room) -> None:
-    """Tiny bright lamps behind things that stand before them, some in clear or frosted globes."""
+    """Tiny bright lamps in open tins, or larger ones in clear or frosted globes."""
     rng = stage.rng
     for _ in range(2):
         centre = rng.uniform((0.1, 0.25, 0.1), (0.9, 0.85, 0.9)) * (room.width, room.height, room.depth)
@@ -231,8 +231,8 @@ def small_bulbs(stage: Stage, room: Room) -> None:
             globe = ball(1.6 * radius).transformed(placed(centre - (0.0, 1.6 * radius, 0.0)))
             stage.put([(globe, "glass")])
         else:
-            screen = box((-0.18, -0.25, 0.1), (0.18, 0.15, 0.12))
-            stage.put([(screen, "paint")], placed(centre, turn=rng.uniform(0.0, 6.3)))
+            tin = furniture.shade(rng, 0.12, 0.3).transformed(placed(centre - np.array([0.0, 0.12, 0.0])))
+            stage.put([(tin, "paint")])
 
 
 def cove(stage: Stage, room: Room) -> None:
@@ -248,7 +248,7 @@ def cove(stage: Stage, room: Room) -> None:
         u, v = 0.06 * frame[:3, 2], 0.46 * length * frame[:3, 0]
         if np.cross(u, v)[1] < 0.0:
             u = -u
-        stage.lights.panels.append(panel(rng, frame[:3, 3], u, v, reach=1.8, level=1.5))
+        stage.lights.panels.append(panel(rng, frame[:3, 3], u, v, reach=1.8, level=4.0))
 
 
 def bounced_spot(stage: Stage, room: Room) -> None:
@@ -271,7 +271,7 @@ def hidden_panel(stage: Stage, room: Room) -> None:
     x, z = rng.uniform(0.35, 0.65, 2) * (room.width, room.depth)
     half = rng.uniform(0.12, 0.2) * min(room.width, room.depth)
     y = room.height - rng.uniform(0.1, 0.25)
-    stage.lights.panels.append(_down(room, rng, x, z, (half, half), 10.0))
+    stage.lights.panels.append(_down(room, rng, x, z, (half, half), 20.0))
     wide = half * rng.uniform(1.15, 1.6)
     board = box((x - wide, y - 0.03, z - wide), (x + wide, y, z + wide))
     stage.add(board, stage.slot("paint"))

@@ -22,7 +22,7 @@ from pipeline.scene.spec import SceneSpec
 
 __all__ = ["LAYOUTS", "Recipe", "place", "recipe"]
 
-HARD_SHARE = 0.62
+HARD_SHARE = 0.52
 """Share of scenes whose light is hard to find."""
 
 HIDDEN = np.array([0.0, -3.0, 0.0])
@@ -30,20 +30,20 @@ HIDDEN = np.array([0.0, -3.0, 0.0])
 
 Layout = Callable[[Stage], None]
 
-LAYOUTS: Mapping[str, tuple[Layout, float]] = MappingProxyType(
+LAYOUTS: Mapping[str, tuple[Layout, float, float]] = MappingProxyType(
     {
-        "furnished": (interiors.furnished, 3.0),
-        "hall": (interiors.hall, 1.5),
-        "boxed": (interiors.boxed, 1.5),
-        "field": (exteriors.field, 1.0),
-        "street": (exteriors.street, 1.0),
-        "colonnade": (exteriors.colonnade, 1.0),
-        "still_life": (tabletops.still_life, 2.0),
-        "studio": (tabletops.studio, 1.5),
-        "abstract": (exteriors.abstract, 1.0),
+        "furnished": (interiors.furnished, 3.0, 3.5),
+        "hall": (interiors.hall, 1.5, 2.0),
+        "boxed": (interiors.boxed, 1.5, 2.0),
+        "field": (exteriors.field, 1.5, 0.4),
+        "street": (exteriors.street, 1.0, 0.8),
+        "colonnade": (exteriors.colonnade, 1.0, 0.8),
+        "still_life": (tabletops.still_life, 2.0, 1.5),
+        "studio": (tabletops.studio, 1.5, 1.5),
+        "abstract": (exteriors.abstract, 1.0, 1.2),
     }
 )
-"""Name → layout, and how often it comes up."""
+"""Name → layout, and how often it comes up among plain and among hard scenes."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def recipe(seed: int, *, resolution: tuple[int, int] = (128, 128), frames: int =
         raise ValueError(f"{frames} frames have no middle one: an odd number is needed")
     rng = np.random.default_rng(seed)
     kind = "hard" if rng.random() < HARD_SHARE else "plain"
-    weights = np.array([weight for _, weight in LAYOUTS.values()])
+    weights = np.array([hard if kind == "hard" else plain for _, plain, hard in LAYOUTS.values()])
     layout = str(rng.choice(list(LAYOUTS), p=weights / weights.sum()))
     stage = Stage(rng, str(rng.choice(list(PALETTES))), hard=kind == "hard")
     LAYOUTS[layout][0](stage)

@@ -68,7 +68,7 @@ def still_life(stage: Stage) -> None:
 
 
 def _small_lamps(stage: Stage) -> None:
-    """A table lamp under a shade, a bare small bulb, or light through a slit between two boards; a closed room around
+    """A table lamp, small bulbs in tins, a globe of glass, or light through a slit between two boards; a closed room
     spreads what there is."""
     rng = stage.rng
     slot = stage.slot("wall")
@@ -89,13 +89,13 @@ def _small_lamps(stage: Stage) -> None:
     elif way == "bulbs":
         for centre in rng.uniform((-0.6, 0.15, -0.5), (0.6, 0.6, 0.1), (2, 3)):
             stage.lights.bulbs.append(bulb(rng, centre, 10.0 ** rng.uniform(-2.6, -1.9), reach=0.4, level=0.5))
-            board = box((-0.07, -0.1, 0.03), (0.07, 0.08, 0.035)).transformed(placed(centre, turn=rng.normal(0.0, 1.5)))
-            stage.put([(board, "paint")])
+            tin = furniture.shade(rng, 0.05, 0.14).transformed(placed(centre - np.array([0.0, 0.06, 0.0])))
+            stage.put([(tin, "paint")])
     elif way == "globe":
         centre = np.array([x, 0.3, z])
-        radius = rng.uniform(0.03, 0.06)
-        stage.lights.bulbs.append(bulb(rng, centre, radius, reach=0.5))
-        around = ball(1.7 * radius).transformed(placed(centre - (0.0, 1.7 * radius, 0.0)))
+        radius = rng.uniform(0.06, 0.1)
+        stage.lights.bulbs.append(bulb(rng, centre, radius, reach=0.9))
+        around = ball(1.4 * radius).transformed(placed(centre - (0.0, 1.4 * radius, 0.0)))
         stage.put([(around, "glass")])
     else:
         for side in (-1, 1):

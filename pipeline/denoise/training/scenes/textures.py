@@ -23,9 +23,16 @@ Pattern = Callable[[np.random.Generator, int], Array]
 
 
 def colour(rng: np.random.Generator, *, low: float = 0.05, high: float = 0.85) -> Array:
-    """A reflectance (linear, 3): mostly muted, sometimes vivid; its largest channel is in [low, high]."""
-    saturation = rng.beta(1.2, 3.0) if rng.random() < 0.75 else rng.uniform(0.5, 0.95)
-    return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, rng.uniform(low, high)))
+    """A reflectance (linear, 3): greys, earthen tones, and now and then any vivid hue; its largest channel is in
+    [low, high]."""
+    kind = rng.random()
+    if kind < 0.35:
+        hue, saturation = rng.random(), rng.uniform(0.0, 0.12)
+    elif kind < 0.75:
+        hue, saturation = rng.uniform(0.02, 0.14), rng.uniform(0.15, 0.65)
+    else:
+        hue, saturation = rng.random(), rng.uniform(0.2, 0.95)
+    return np.array(colorsys.hsv_to_rgb(hue, saturation, rng.uniform(low, high)))
 
 
 def linear(picture: Picture) -> Array:
