@@ -141,7 +141,7 @@ class KernelPredictor(nn.Module):
         Returns:
             per level, B×width×h×w.
         """
-        encoder = self.encoders[source_name]
+        encoder: Any = self.encoders[source_name]
         below, right = (-size % self.preset.multiple for size in x.shape[-2:])
         if below or right:
             x = F.pad(x, (0, right, 0, below), mode="replicate")
@@ -158,7 +158,7 @@ class KernelPredictor(nn.Module):
         """Features per level and frame (the centre first): what the kernels are predicted from."""
         window = []
         for level, own in enumerate(centre):
-            temporal = self.temporal[level if self.preset.unet else 0]
+            temporal: Any = self.temporal[level if self.preset.unet else 0]
             compared = [temporal.compare(own, n.features[level], n.valid[level], n.distance) for n in neighbours]
             window.append([temporal.gather(own, compared), *compared])
         return window
