@@ -83,6 +83,7 @@ def denoiser(
 
     from pipeline.denoise import weights
     from pipeline.denoise.frame import OWN_SOURCE
+    from pipeline.denoise.network.sources import SOURCES
     from pipeline.denoise.training.train import Plan
     from pipeline.denoise.training.train import train as run
 
@@ -95,7 +96,15 @@ def denoiser(
         stages = dict(zip(("single", "temporal", "lambda"), STEPS[preset], strict=True))
     if steps is not None:
         stages = _steps(steps)
-    plan = Plan(preset=preset, source=source, stages=stages, start=None if start is None else str(start), **settings)
+    others = tuple(name for name in SOURCES if name != OWN_SOURCE) if source == OWN_SOURCE else ()
+    plan = Plan(
+        others=others,
+        preset=preset,
+        source=source,
+        stages=stages,
+        start=None if start is None else str(start),
+        **settings,
+    )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     best = run(plan, data, out, device=device, say=lambda line: click.echo(line, err=True), minutes=minutes)
     if install:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,11 @@ from torch import Tensor
 from pipeline.denoise.backends import DEMODULATION
 from pipeline.denoise.frame import Frame
 from pipeline.denoise.motion import trajectories
-from pipeline.denoise.network.sources import ALBEDO, IRRADIANCE, SPECULAR, Source, exposure, inputs, noisy, source
+from pipeline.denoise.network.sources import ALBEDO, IRRADIANCE, SPECULAR, exposure, inputs, noisy, source
 from pipeline.denoise.training import patches, sequences
 from pipeline.denoise.training.augment import augment
 from pipeline.denoise.training.patches import Sample
+from pipeline.denoise.training.recast import components_of, recast
 
 __all__ = ["Batch", "batch_of", "batches", "training_samples"]
 
@@ -32,6 +33,7 @@ class Batch:
     k·B + b is component k of sample b.
 
     Attributes:
+        source: kind of the frames: the encoder that they need.
         components: names.
         inputs: per frame of the window (the centre first), kB×C×H×W.
         colour: kB×F×3×H×W: noisy, linear, neighbours still where they are in their own frames.
@@ -43,6 +45,7 @@ class Batch:
         albedo: B×3×H×W, reference plus DEMODULATION.
     """
 
+    source: str
     components: tuple[str, ...]
     inputs: list[Tensor]
     colour: Tensor
@@ -54,8 +57,9 @@ class Batch:
     albedo: Tensor
 
 
-def batch_of(samples: Sequence[Sample], components: Sequence[str], *, of: Source) -> Batch:
-    """Stacks samples whose windows have the same frames; an absent frame is one that is valid nowhere."""
+def batch_of(samples: Sequence[Sample], components: Sequence[str]) -> Batch:
+    """Stacks samples of one source whose windows have the same frames; an absent frame is valid nowhere."""
+    of = source(_there(samples[0].window[0]).source)
     reach = max(samples[0].window)
     order = [0, *(k for d in range(1, reach + 1) for k in (-d, d))]
     frames = {offset: [sample.window[offset] for sample in samples] for offset in order}
@@ -92,6 +96,7 @@ def batch_of(samples: Sequence[Sample], components: Sequence[str], *, of: Source
         valid.append(torch.from_numpy(np.stack([v for _, v in found])))
     exposed = [1.0 if component == ALBEDO else value for component in components for value in exposures]
     return Batch(
+        source=of.name,
         components=tuple(components),
         inputs=given,
         colour=torch.from_numpy(np.stack(colours, axis=1)),
@@ -145,11 +150,27 @@ def training_samples(
 
 
 def batches(
-    files: Sequence[Path], *, seed: int, first: int, last: int, count: int, size: int, radius: int, source_name: str
+    files: Sequence[Path],
+    *,
+    seed: int,
+    first: int,
+    last: int,
+    count: int,
+    size: int,
+    radius: int,
+    source_of: Callable[[int], str],
 ) -> Iterator[Batch]:
     """The batches of steps first … last − 1, made ahead by a thread.
 
     The albedo, which is nearly clean, is in every fourth.
+
+    Args:
+        files: sequences.
+        seed: of all draws.
+        first, last: steps.
+        count, size: samples of a batch, pixels of their sides.
+        radius: frames on either side.
+        source_of: step → kind of data that its samples are made to look like.
     """
     made: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=4)
     stop = threading.Event()
@@ -165,9 +186,10 @@ def batches(
     def work() -> None:
         try:
             for step in range(first, last):
+                name = source_of(step)
                 samples = training_samples(files, seed=seed, step=step, count=count, size=size, radius=radius)
-                components = (IRRADIANCE, SPECULAR, ALBEDO) if step % 4 == 0 else (IRRADIANCE, SPECULAR)
-                offer(batch_of(samples, components, of=source(source_name)))
+                components = [c for c in components_of(name) if c != ALBEDO or step // 4 % 4 == 0 or step % 4 == 1]
+                offer(batch_of([recast(sample, name) for sample in samples], components))
                 if stop.is_set():
                     return
             offer(None)

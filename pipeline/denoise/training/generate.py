@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference-spp", type=int, default=take.reference_spp, help="of each of three renders")
     parser.add_argument("--validation", action="store_true", help="other scenes, with references of 4× the samples")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     factor = VALIDATION_FACTOR if options.validation else 1
     take = replace(take, radius=options.radius, size=options.resolution, reference_spp=options.reference_spp * factor)
     try:

@@ -42,6 +42,9 @@ DARK = 1e-4
 LIT = 0.1
 """Least share of pixels that have to show something."""
 
+APART = 0.08
+"""Mean SMAPE between the denoised renders and their median up to which that is a reference."""
+
 EVEN = 1e-3
 """Spread of the luminance, relative to its mean, up to which a frame is of one colour."""
 
@@ -59,8 +62,8 @@ def record(
         on_launch: called after each launch: a sign of life.
 
     Raises:
-        SceneError: Mitsuba refuses the scene, or there is nothing to learn from it: hardly a pixel is lit, or all are
-            alike.
+        SceneError: Mitsuba refuses the scene, or there is nothing to learn from it: hardly a pixel is lit, all are
+            alike, or the renders behind the reference do not agree.
         DeviceError: Open Image Denoise cannot be used.
     """
     began = time.perf_counter()
@@ -82,7 +85,9 @@ def record(
     seen = depth[take.radius][depth[take.radius] > 0]
     stacked["features"][..., 7] = depth / (np.median(seen) if seen.size else 1.0)
     colours = [_colour(render) for render in renders]
-    reference = median_of_denoised(colours, albedo, normal, threads=1)
+    reference, apart = median_of_denoised(colours, albedo, normal, threads=1)
+    if apart > APART:
+        raise SceneError(f"the renders behind the reference do not agree: SMAPE {apart:.3f}")
     noisy = _noisy(stacked["colour"][take.radius], take.sub_buffers)
     return Sequence(
         spp=np.array(take.sub_buffers, np.int32),
@@ -96,6 +101,7 @@ def record(
             "kind": recipe.kind,
             "tags": dict(recipe.tags),
             "reference_spp": take.reference_spp,
+            "reference_apart": apart,
             "smape_16spp": smape(_beauty(noisy), _beauty(reference)),
             "seconds": round(time.perf_counter() - began, 3),
         },

@@ -16,6 +16,7 @@ from scipy.ndimage import maximum_filter
 
 from pipeline.denoise.backends import DEMODULATION
 from pipeline.denoise.oidn import _Filters, _library, _raise_error
+from pipeline.images.metrics import smape
 
 __all__ = ["median_of_denoised"]
 
@@ -24,7 +25,7 @@ Array = NDArray[np.float32]
 QUALITY = "high"
 
 
-def median_of_denoised(renders: Sequence[Array], albedo: Array, normal: Array, *, threads: int) -> Array:
+def median_of_denoised(renders: Sequence[Array], albedo: Array, normal: Array, *, threads: int) -> tuple[Array, float]:
     """Emission, diffuse and specular light of a frame, nearly without noise.
 
     Each component is denoised by itself, diffuse light divided by the albedo, with albedo and normal denoised first.
@@ -35,7 +36,7 @@ def median_of_denoised(renders: Sequence[Array], albedo: Array, normal: Array, *
         threads: CPU threads that the library may use.
 
     Returns:
-        H×W×9, ≥ 0.
+        H×W×9, ≥ 0, and how far the denoised renders are from their median: the mean SMAPE of their beauties.
 
     Raises:
         DeviceError: the library cannot be loaded, or reports an error.
@@ -53,7 +54,13 @@ def median_of_denoised(renders: Sequence[Array], albedo: Array, normal: Array, *
         guides = {name: filters.run({name: image}, QUALITY) for name, image in guides.items()}
         denoised = [_denoised(filters, render, guides, albedo) for render in renders]
     median = np.median(denoised, axis=0)
-    return np.where(_black(renders), np.float32(0), median)
+    apart = float(np.mean([smape(_beauty(one), _beauty(median)) for one in denoised]))
+    return np.where(_black(renders), np.float32(0), median), apart
+
+
+def _beauty(colour: Array) -> Array:
+    """H×W×9 → H×W×3."""
+    return colour[..., 0:3] + colour[..., 3:6] + colour[..., 6:9]
 
 
 def _black(renders: Sequence[Array]) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ Source: Vogels et al. 2018, §3.3 and §4.3 (modules trained on locked ones); §
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -55,13 +56,13 @@ STAGES = {
 specialisation. `encoder`: a new source, everything else locked (§3.2)."""
 
 
-def trainable(network: KernelPredictor, stage: Stage, source_name: str) -> list[nn.Parameter]:
-    """Locks what the stage does not train, and returns the rest."""
+def trainable(network: KernelPredictor, stage: Stage, sources: Collection[str]) -> list[nn.Parameter]:
+    """Locks what the stage does not train, and returns the rest; of encoders, those of `sources`."""
     chosen = []
     for name, parameter in network.named_parameters():
         wanted = name.startswith(stage.trains)
         if name.startswith("encoders."):
-            wanted = wanted and name.startswith(f"encoders.{source_name}.")
+            wanted = wanted and name.split(".")[1] in sources
         parameter.requires_grad_(wanted)
         if wanted:
             chosen.append(parameter)
@@ -80,9 +81,7 @@ def random_lambda(batch: Batch, rows: int, generator: torch.Generator) -> Tensor
     return (10.0**log10).repeat(len(batch.components), 1, 1, 1)
 
 
-def forward(
-    network: KernelPredictor, batch: Batch, source_name: str, *, temporal: bool, lambda_: Tensor | float
-) -> Tensor:
+def forward(network: KernelPredictor, batch: Batch, *, temporal: bool, lambda_: Tensor | float) -> Tensor:
     """The denoised components, kB×3×H×W float32; with `lambda_` as for `random_lambda`."""
     frames = 1 + len(batch.offsets) if temporal else 1
     device = batch.colour.device
@@ -90,10 +89,10 @@ def forward(
     with torch.autocast(device.type, torch.bfloat16, enabled=bool(bf16)):
         rows = batch.colour.shape[0]
         if any(p.requires_grad for p in network.encoders.parameters()):
-            spatial = [network.extract(x, source_name) for x in batch.inputs[:frames]]
+            spatial = [network.extract(x, batch.source) for x in batch.inputs[:frames]]
         else:
             with torch.no_grad():
-                together = network.extract(torch.cat(batch.inputs[:frames]), source_name)
+                together = network.extract(torch.cat(batch.inputs[:frames]), batch.source)
                 spatial = [[level[k * rows : (k + 1) * rows] for level in together] for k in range(frames)]
         neighbours, aligned, masks = [], [batch.colour[:, 0]], [torch.ones_like(batch.colour[:, 0, :1])]
         for k in range(1, frames):
@@ -130,7 +129,8 @@ def losses(batch: Batch, denoised: Tensor, lambda_: Tensor | float) -> dict[str,
     lam = lambda_[:size] if isinstance(lambda_, Tensor) and lambda_.dim() == 4 else lambda_
 
     def whole(of: dict[str, Tensor]) -> Tensor:
-        return (of[IRRADIANCE] * batch.albedo + of[SPECULAR]) * exposed
+        light = of[SPECULAR] * exposed
+        return light + of[IRRADIANCE] * batch.albedo * exposed if IRRADIANCE in of else light
 
     found = {"beauty": asymmetric_smape(whole(parts), whole(references), whole(inputs), lam).mean()}
     for name, part in parts.items():

@@ -38,6 +38,7 @@ from pipeline.errors import ConfigError, StoreError
 __all__ = ["Plan", "train"]
 
 CHECKPOINT_SECONDS = 300.0
+OTHERS = 4
 WARM_UP = 200  # steps
 EMA_DECAY = 0.999
 LEAST_RATE = 0.02  # of the learning rate, at the end of a stage
@@ -50,6 +51,7 @@ class Plan:
     Attributes:
         preset: size of the network.
         source: kind of data, and name of the encoder.
+        others: kinds that are trained beside it, each with an encoder of its own, on a share of the steps.
         stages: names of `STAGES`, in order, with the number of steps of each.
         batch, patch: samples of a step; pixels of their sides.
         rate: learning rate of the first stage; later ones take half of it.
@@ -62,6 +64,7 @@ class Plan:
 
     preset: str = "fast"
     source: str = "penumbra"
+    others: tuple[str, ...] = ()
     stages: Mapping[str, int] = field(default_factory=lambda: {"single": 30_000, "temporal": 10_000, "lambda": 5_000})
     batch: int = 4
     patch: int = 96
@@ -71,6 +74,12 @@ class Plan:
     every: int = 1000
     validation: int = 24
     start: str | None = None
+
+    def source_of(self, step: int) -> str:
+        """The kind of data that a step learns from: every `OTHERS`th has its turn of the others."""
+        if not self.others or step % OTHERS:
+            return self.source
+        return self.others[step // OTHERS % len(self.others)]
 
 
 @dataclass
@@ -164,7 +173,7 @@ def _stage(
         count=plan.batch,
         size=plan.patch,
         radius=plan.radius if stage.temporal else 0,
-        source_name=plan.source,
+        source_of=plan.source_of,
     ):
         found = _step(plan, stage, state, _moved(batch, device), steps)
         for name, value in found.items():
@@ -175,7 +184,7 @@ def _stage(
         if state.step % plan.every == 0 or state.step == steps:
             state.seconds += now - began
             began = now
-            score = validate(state.average, checks, plan.source, temporal=stage.temporal)
+            score = validate(state.average, checks, temporal=stage.temporal)
             line = {"stage": stage.name, "step": state.step, "seconds": round(state.seconds)}
             line |= {f"loss_{name}": value / counted for name, value in sums.items() if name != "albedo"}
             line |= {f"smape_{spp}": value for spp, value in score.smape.items()}
@@ -202,7 +211,7 @@ def _step(plan: Plan, stage: Stage, state: _State, batch: Batch, steps: int) -> 
     if stage.asymmetric:
         generator = torch.Generator().manual_seed(plan.seed * 1_000_003 + state.step)
         lambda_ = random_lambda(batch, batch.colour.shape[0], generator).to(batch.colour.device)
-    denoised = forward(state.network, batch, plan.source, temporal=stage.temporal, lambda_=lambda_)
+    denoised = forward(state.network, batch, temporal=stage.temporal, lambda_=lambda_)
     found = losses(batch, denoised, lambda_)
     state.optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(found["total"])
@@ -264,14 +273,14 @@ def _open(out: Path, plan: Plan) -> None:
 
 def _begin(plan: Plan, device: str) -> _State:
     torch.manual_seed(plan.seed)
-    sources = {plan.source}
+    sources = dict.fromkeys((plan.source, *plan.others))
     if plan.start is not None:
         given = load(Path(plan.start))
         if given.preset.name != plan.preset:
             raise ConfigError(f"{plan.start}: weights of the preset {given.preset.name}, not {plan.preset}")
-        network = KernelPredictor(preset(plan.preset), sources | set(given.encoders))
+        network = KernelPredictor(preset(plan.preset), {**dict.fromkeys(given.encoders), **sources})
         missing = network.load_state_dict(given.state_dict(), strict=False).missing_keys
-        if any(not name.startswith(f"encoders.{plan.source}.") for name in missing):
+        if any(not name.startswith("encoders.") for name in missing):
             raise ConfigError(f"{plan.start}: layers are missing")
     else:
         network = KernelPredictor(preset(plan.preset), sources)
@@ -283,7 +292,7 @@ def _state(plan: Plan, network: KernelPredictor, stage: int, device: str) -> _St
     if device == "cpu":
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     name = list(plan.stages)[min(stage, len(plan.stages) - 1)]
-    parameters = trainable(network, STAGES[name], plan.source)
+    parameters = trainable(network, STAGES[name], (plan.source, *plan.others))
     average = copy.deepcopy(network).eval().requires_grad_(False)
     return _State(network, average, torch.optim.Adam(parameters, lr=plan.rate), stage, 0, math.inf, 0.0)
 
@@ -363,7 +372,7 @@ def _card(
     """The model card: JSON."""
     best = load(out / "best.safetensors").to(next(state.network.parameters()).device)
     last = STAGES[list(plan.stages)[min(state.stage, len(plan.stages) - 1)]]
-    score = validate(best, checks, plan.source, temporal=last.temporal)
+    score = validate(best, checks, temporal=last.temporal)
     return json.dumps(
         {
             "preset": plan.preset,

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from pipeline.denoise.network.model import KernelPredictor
-from pipeline.denoise.network.sources import IRRADIANCE, SPECULAR, source
+from pipeline.denoise.network.sources import ALBEDO
 from pipeline.denoise.training import patches, sequences
 from pipeline.denoise.training.batches import Batch, batch_of
+from pipeline.denoise.training.recast import components_of, recast
 from pipeline.denoise.training.stages import forward, losses
 
 __all__ = ["SPP", "Score", "validate", "validation_batches"]
@@ -47,19 +48,18 @@ def validation_batches(files: Sequence[Path], *, radius: int, source_name: str) 
         for spp in SPP:
             crop = patches.Crop(0, 0, size)
             sample = patches.assemble(sequence, patches.rng_of(0, 0, k), crop, radius=radius, spp=spp)
-            made.append((spp, batch_of([sample], (IRRADIANCE, SPECULAR), of=source(source_name))))
+            components = [c for c in components_of(source_name) if c != ALBEDO]
+            made.append((spp, batch_of([recast(sample, source_name)], components)))
     return made
 
 
 @torch.no_grad()
-def validate(
-    network: KernelPredictor, batches: Sequence[tuple[int, Batch]], source_name: str, *, temporal: bool
-) -> Score:
+def validate(network: KernelPredictor, batches: Sequence[tuple[int, Batch]], *, temporal: bool) -> Score:
     """Scores a network at λ = 1."""
     logs: dict[int, list[float]] = {spp: [] for spp, _ in batches}
     noisy: dict[int, list[float]] = {spp: [] for spp, _ in batches}
     for spp, batch in batches:
-        denoised = forward(network, batch, source_name, temporal=temporal, lambda_=1.0)
+        denoised = forward(network, batch, temporal=temporal, lambda_=1.0)
         logs[spp].append(float(losses(batch, denoised, 1.0)["beauty"].log()))
         noisy[spp].append(float(losses(batch, batch.colour[:, 0], 1.0)["beauty"].log()))
     means = [{spp: float(np.exp(np.mean(values))) for spp, values in of.items()} for of in (logs, noisy)]
