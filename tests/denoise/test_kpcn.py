@@ -166,7 +166,10 @@ def test_lambda_is_a_number_or_a_map(denoiser: Kpcn) -> None:
 @pytest.mark.parametrize(
     ("sources", "frame"),
     [
-        ("colour", Frame(components={"beauty": np.random.default_rng(0).random((*SIZE, 3), np.float32)}, source="colour")),
+        (
+            "colour",
+            Frame(components={"beauty": np.random.default_rng(0).random((*SIZE, 3), np.float32)}, source="colour"),
+        ),
         ("features", noise(1, components={"beauty": np.ones((*SIZE, 3), np.float32)}, variance={}, source="features")),
         ("split", noise(1, variance={}, alpha=None, count=None, source="split")),
     ],
@@ -187,7 +190,7 @@ def test_bad_input_is_one_line(denoiser: Kpcn) -> None:
         denoiser.denoise({1: noise(1, source="colour")}, 1, 1.0)
     with pytest.raises(ConfigError, match="the λ map is 3×2 and the frames are 35×26"):
         denoiser.denoise({1: noise(1)}, 1, np.ones((2, 3), np.float32))
-    with pytest.raises((ConfigError, ProductError), match="size|30"):
+    with pytest.raises((ConfigError, ProductError), match=r"size|30"):
         denoiser.denoise({1: noise(1), 2: noise(2, size=(30, 30))}, 1, 1.0)
 
 

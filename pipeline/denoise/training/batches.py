@@ -26,6 +26,9 @@ __all__ = ["Batch", "batch_of", "batches", "training_samples"]
 
 Array = NDArray[np.float32]
 
+ALBEDO_SHARE = 1 / 4
+"""Of the batches: those with the albedo, which is nearly clean."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -162,8 +165,6 @@ def batches(
 ) -> Iterator[Batch]:
     """The batches of steps first … last − 1, made ahead by a thread.
 
-    The albedo, which is nearly clean, is in every fourth.
-
     Args:
         files: sequences.
         seed: of all draws.
@@ -188,7 +189,8 @@ def batches(
             for step in range(first, last):
                 name = source_of(step)
                 samples = training_samples(files, seed=seed, step=step, count=count, size=size, radius=radius)
-                components = [c for c in components_of(name) if c != ALBEDO or step // 4 % 4 == 0 or step % 4 == 1]
+                albedo = np.random.default_rng((seed, step)).random() < ALBEDO_SHARE
+                components = [c for c in components_of(name) if c != ALBEDO or albedo]
                 offer(batch_of([recast(sample, name) for sample in samples], components))
                 if stop.is_set():
                     return

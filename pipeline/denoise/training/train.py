@@ -144,6 +144,8 @@ def train(
             best = load(out / "best.safetensors")
             state.network.load_state_dict(best.state_dict())
             state = _next(plan, state, device)
+    if not (out / "best.safetensors").exists():  # stopped before the first validation
+        _write(out / "best.safetensors", save_bytes(state.average, half=False, stage=names[state.stage]))
     _write(out / "card.json", _card(plan, state, data, learning, held_out, checks, out))
     return out / "best.safetensors"
 
