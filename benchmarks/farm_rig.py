@@ -65,9 +65,9 @@ class Rig:
     def start(self, count: int) -> None:
         """Starts workers and waits until they take tasks."""
         settings = self.config.model_dump_json(exclude={"broker_url", "store"})
-        for _ in range(count):
-            self._started += 1
-            name = f"w{self._started}"
+        new = [f"w{self._started + k + 1}" for k in range(count)]
+        self._started += count
+        for name in new:
             command = [sys.executable, "-m", "workers", "--engine", self._engine, "--owned", "--name", name]
             command += ["--broker", self._redis_server.broker_url, "--store", self.store.url, "--settings", settings]
             with open(self.directory / f"{name}.log", "ab") as log:
@@ -75,7 +75,7 @@ class Rig:
                     command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd=ROOT
                 )
         until = time.monotonic() + START_SECONDS
-        while not set(self._workers) <= {worker["name"] for worker in self.farm.workers()}:
+        while not set(new) <= {worker["name"] for worker in self.farm.workers()}:
             if time.monotonic() > until:
                 raise TimeoutError(f"no workers after {START_SECONDS:.0f} s; see {self.directory}/w*.log")
             time.sleep(0.1)

@@ -58,7 +58,9 @@ def start(settings: WorkerSettings, *, log_level: str) -> int:
     from celery import signals
 
     from workers.parent import Parent
+    from workers.semaphores import keep_tracked
 
+    keep_tracked()
     app = worker_app(settings)
     parent = Parent(settings, app)
 

@@ -8,6 +8,8 @@ import signal
 import time
 from typing import Any
 
+import psutil
+
 from pipeline.farm import job as jobs
 from pipeline.farm.queues import key
 
@@ -23,6 +25,21 @@ def test_a_killed_child_costs_its_task_one_attempt_and_nothing_else(make_rig: An
     assert rig.failures(job) == []
     tasks = rig.attempts(job)
     assert len(tasks) == len(set(tasks)) + 1
+
+
+def test_a_worker_outlives_every_one_of_its_processes_but_its_own(make_rig: Any) -> None:
+    rig = make_rig()
+    rig.start("one")
+    job = rig.submit("helpers", frames=range(1, 2), rounds=1, slices=3, task_seconds=0.5)
+    child = rig.rendering(job, "one").pid
+    for process in psutil.Process(rig.workers["one"].pid).children():
+        if "semaphore_tracker" in " ".join(process.cmdline()):
+            process.kill()
+    os.kill(child, signal.SIGKILL)  # the pool starts another one, and needs a tracker for it
+
+    assert rig.finish(job) == "done"
+    assert rig.workers["one"].poll() is None
+    assert "semaphore tracker is gone" in rig.said("one")
 
 
 def test_a_lost_workers_task_runs_again_within_its_lease_and_fifteen_seconds(make_rig: Any) -> None:
