@@ -156,7 +156,7 @@ def overhead_of_rendering(results: Results, scratch: Path) -> None:
     """A 1080p frame in slices, from the start of the worker's child; then the same passes called in this process."""
     directory = scratch / "hd"
     directory.mkdir()
-    spp = 4 if results.quick else 32
+    spp = 4 if results.quick else 128  # four slices of about a minute
     overrides = {
         "resolution": [1920, 1080],
         "frames": "1001",

@@ -161,7 +161,9 @@ def inputs(frame: Frame, component: str, exposed: float, *, of: Source | None = 
             square = None if layer is None else np.mean(layer * layer, axis=-1)
             value = _relative(frame.variance.get(name), square, (height, width))
         elif feature == "flag":
-            value = np.broadcast_to(np.array([component == IRRADIANCE, component == ALBEDO], np.float32), (height, width, 2))
+            value = np.broadcast_to(
+                np.array([component == IRRADIANCE, component == ALBEDO], np.float32), (height, width, 2)
+            )
         else:
             count = np.zeros((height, width), np.float32) if frame.count is None else frame.count
             value = np.log2(1 + count) / 8
