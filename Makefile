@@ -78,7 +78,7 @@ lint: $(DEV)
 
 bench: setup $(DEV)
 	@for file in benchmarks/[a-z]*.py; do \
-	  grep -q '__main__' $$file || continue; name=$$(basename $$file .py); \
+	  grep -q '^    .*main("' $$file || continue; name=$$(basename $$file .py); \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick --json docs/results/$$name.json || exit 1; \
 	done
 
