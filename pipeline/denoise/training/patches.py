@@ -6,7 +6,7 @@ Every draw is a function of (seed, epoch, index) and of nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, reduce
 from operator import iadd
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.denoise.frame import Frame
 from pipeline.denoise.training.sequences import Sequence
+from pipeline.denoise.training.take import RENDERS
 from pipeline.errors import ProductError
 from pipeline.render.buffers import COMPONENTS, luminance
 
@@ -31,6 +32,10 @@ FLOOR = 0.1
 
 UNEVEN = 1 / 3
 """Share of samples whose pixels differ in their number of samples, as an adaptive sampler's do."""
+
+PLENTY = 0.1
+"""Share of samples whose centre frame has all samples there are, those behind the reference too: what is clean is to
+stay as it is."""
 
 ALONE = 0.1
 """Share of samples that lack the neighbours on one side, as the ends of a shot do."""
@@ -168,6 +173,8 @@ def assemble(
     for offset in range(-reach, reach + 1):
         choice = choices()
         window[offset] = None if offset in absent else _frame(sequence, sequence.radius + offset, choice, crop)
+    if spp is None and rng.random() < PLENTY:
+        window[0] = _plenty(sequence, crop)
     reference = _float(sequence.reference[crop.slices])
     return Sample(
         window=window,
@@ -290,6 +297,25 @@ def _frame(sequence: Sequence, index: int, choice: Choice, crop: Crop) -> Frame:
         forward_valid=motion[..., 4],
         backward_valid=motion[..., 5],
         count=count,
+    )
+
+
+def _plenty(sequence: Sequence, crop: Crop) -> Frame:
+    """The centre frame of all sub-buffers and all renders behind the reference; variances as the sub-buffers' samples
+    estimate them."""
+    frame = _frame(sequence, sequence.radius, (list(range(len(sequence.spp))), None), crop)
+    few, more = float(sequence.spp.sum()), float(RENDERS * sequence.meta["reference_spp"])
+    share = np.float32(few / (few + more))
+    raw = _float(sequence.raw[crop.slices])
+    return replace(
+        frame,
+        components={
+            name: share * frame.components[name] + (1 - share) * raw[..., 3 * k : 3 * k + 3]
+            for k, name in enumerate(COMPONENTS)
+        },
+        variance={name: share * variance for name, variance in frame.variance.items()},
+        albedo=_float(sequence.reference_albedo[crop.slices]),
+        count=np.full((crop.size, crop.size), few + more, np.float32),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.denoise.training.reference import median_of_denoised
 from pipeline.denoise.training.sequences import Sequence
-from pipeline.denoise.training.take import Recipe, Scenes, Take
+from pipeline.denoise.training.take import RENDERS, Recipe, Scenes, Take
 from pipeline.errors import SceneError
 from pipeline.images.metrics import smape
 from pipeline.render.buffers import luminance
@@ -29,9 +29,6 @@ VECTORS = ("albedo", "normal")
 
 GENERATOR = "1"
 """Version of what makes the data: of passes, of the procedural scenes, and of this file."""
-
-RENDERS = 3
-"""Independent renders of the centre frame, for the reference."""
 
 DIFFICULTY_SPP = 16
 """Samples per pixel at which a scene's noise is stated."""

@@ -9,7 +9,10 @@ from typing import Any, Protocol
 
 from pipeline.scene.spec import SceneSpec
 
-__all__ = ["SUB_BUFFERS", "Recipe", "Scenes", "Take"]
+__all__ = ["RENDERS", "SUB_BUFFERS", "Recipe", "Scenes", "Take"]
+
+RENDERS = 3
+"""Independent renders of the centre frame, for the reference."""
 
 SUB_BUFFERS = (4, 4, 8, 16, 32)
 """Samples per pixel of each. Their sums are all multiples of 4 up to 64; the sum of the first k doubles with each k."""

@@ -27,7 +27,7 @@ def make_sequence(
     luminances = np.repeat(layers["colour"].max(axis=-1, keepdims=True), 4, axis=-1)
     layers["rms"] = (3 * luminances).astype(np.float16)  # more than the squared mean: there is some variance
     layers["features_rms"] = np.full_like(layers["features_rms"], 1.5)
-    return Sequence(spp=np.array(spp, np.int32), **layers, meta={"seed": seed, "seconds": 1.5})
+    return Sequence(spp=np.array(spp, np.int32), **layers, meta={"seed": seed, "seconds": 1.5, "reference_spp": 96})
 
 
 @pytest.fixture(scope="session")

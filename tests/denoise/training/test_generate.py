@@ -136,9 +136,9 @@ def test_training_and_validation_have_no_seed_in_common() -> None:
         seeds_of(first=VALIDATION - 1, count=2, validation=False)
 
 
-def test_the_command_refuses_seeds_of_the_validation_data(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_command_refuses_seeds_of_the_validation_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--out", str(tmp_path), "--count", "1", "--first", str(VALIDATION)]) == ConfigError.exit_code
-    assert "seeds 1000000" in caplog.text
+    assert "seeds 1000000" in capsys.readouterr().err
 
 
 def test_the_process_that_hands_out_scenes_loads_neither_mitsuba_nor_torch() -> None:

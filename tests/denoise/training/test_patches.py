@@ -24,8 +24,13 @@ def samples_of(sequence: Sequence, crop: Crop = WHOLE, **options: Any) -> Iterat
     return (assemble(sequence, rng_of(0, 0, index), crop, **options) for index in count())
 
 
+ALL = 64 + 3 * 96
+"""Samples of a centre frame that has those of the reference too."""
+
+
 def frames_of(sample: Sample) -> list[Any]:
-    return [frame for frame in sample.window.values() if frame is not None]
+    """The frames that are there and were drawn from sub-buffers."""
+    return [frame for frame in sample.window.values() if frame is not None and frame.count[0, 0] != ALL]
 
 
 def is_uneven(sample: Sample) -> bool:
@@ -112,6 +117,21 @@ def test_uneven_counts_are_sums_of_the_first_sub_buffers_and_say_what_was_pooled
             expected = np.where(level == 0, frame.components["diffuse"][..., 0], means[level])
             assert_allclose(frame.components["diffuse"][..., 0], expected, rtol=1e-5)
             assert set(np.unique(frame.components["diffuse"][level == 0])) <= {0.0, 1.0}
+
+
+def test_now_and_then_the_centre_has_all_samples_and_variances_to_match(sequence: Sequence) -> None:
+    drawn = [s for _, s in zip(range(300), samples_of(sequence, Crop(2, 3, 16)), strict=False)]
+    plenty = [s for s in drawn if s.window[0].count[0, 0] == ALL]
+
+    assert 0.04 < len(plenty) / len(drawn) < 0.18
+    frame, crop = plenty[0].window[0], (slice(2, 18), slice(3, 19))
+    weights = [*sequence.spp, 3 * 96]
+    stacked = np.stack([*sequence.colour[1, :, *crop], sequence.raw[crop]]).astype(np.float64)
+    expected = np.average(stacked, axis=0, weights=weights)
+    assert_allclose(frame.components["diffuse"], expected[..., 3:6], rtol=1e-3)
+    fewer = next(f for s in drawn for f in frames_of(s) if (f.count == 64).all() and f is s.window.get(0))
+    assert_allclose(frame.variance["diffuse"] / fewer.variance["diffuse"], 64 / ALL, rtol=1e-3)
+    assert_array_equal(frame.albedo, sequence.reference_albedo[crop])
 
 
 def test_uneven_maps_are_other_ones_in_each_frame_and_reach_4_times_the_neighbour(sequence: Sequence) -> None:

@@ -63,7 +63,7 @@ def synthetic(seed: int) -> sequences.Sequence:
         reference=light.astype(np.float32),
         reference_albedo=albedo,
         raw=light.astype(np.float32),
-        meta={"seed": seed},
+        meta={"seed": seed, "reference_spp": 96},
     )
 
 
