@@ -68,6 +68,8 @@ def facts_of(name: str) -> dict[str, Any]:
     if parsed.kind == "samples":
         slices = SLICES if (parsed.round or 0) < ROUNDS else 0
         return {"slices": slices, "samples": slices, "bounds": list(range(slices + 1))}
+    if parsed.kind == "budget":
+        return {"going": list(range(1001, 1001 + FRAMES)) if (parsed.round or 0) < ROUNDS else []}
     return {"round": ROUNDS - 1} if parsed.kind == "stop" else {}
 
 
@@ -78,10 +80,14 @@ def measure() -> list[Row]:
         Milliseconds of `after` for one finished task (median, 99th percentile, worst), of the whole plan, and listings.
     """
     rows: list[Row] = []
-    for guide, radius, every_round in (("variance", 0, False), ("error, window of 7 frames", 3, True)):
-        job = JobPlan(tuple(range(1001, 1001 + FRAMES)), ROUNDS, radius=radius, every_round=every_round)
+    for key, guide, radius, every_round in (
+        ("single", "variance", 0, False),
+        ("window", "error, window of 7 frames", 3, True),
+        ("budget", "error, window of 7 frames, budget", 3, True),
+    ):
+        frames = tuple(range(1001, 1001 + FRAMES))
+        job = JobPlan(frames, ROUNDS, radius=radius, every_round=every_round, budget=key == "budget")
         milliseconds, asked = _whole_job(job)
-        key = "window" if radius else "single"
         what = f"what comes after a finished task, guide {guide}, in memory"
         percentile = statistics.quantiles(milliseconds, n=100)[98]
         rows += [
@@ -120,7 +126,7 @@ def _whole_job(job: JobPlan) -> tuple[list[float], float]:
 
 def _half_done(job: JobPlan) -> set[str]:
     """Products of a job whose frames have all finished three rounds, and half of their fourth round's slices."""
-    there: set[str] = set()
+    there = {names.budget(r) for r in range(1, 4)} if job.budget else set[str]()
     for frame in job.frames:
         for r in range(4):
             there |= {
@@ -172,6 +178,11 @@ def _on_disk(frames: int = 40) -> list[Row]:
         for frame in planned.frames[1:]:
             _write(products, names.frame_product(frame))
         last = _timed(store, job, planned, names.frame_product(planned.frames[0]))
+        shared = JobPlan(planned.frames, ROUNDS, radius=3, every_round=True, budget=True)
+        for frame in planned.frames:
+            _write(products, names.samples(frame, 0))
+            _write(products, names.error(frame, 0))
+        barrier = _timed(store, job, shared, names.error(planned.frames[0], 0))
     percentile = statistics.quantiles(milliseconds, n=100)[98]
     what = "what comes after a finished task, on a local disk"
     return [
@@ -181,6 +192,13 @@ def _on_disk(frames: int = 40) -> list[Row]:
             "after_disk_last",
             f"what comes after the last of {FRAMES} frames, on a local disk",
             last,
+            "ms",
+            must=MUST_MS,
+        ),
+        Row(
+            "after_disk_budget",
+            f"what comes after the last error of {FRAMES} frames that share a budget, on a local disk",
+            barrier,
             "ms",
             must=MUST_MS,
         ),

@@ -34,7 +34,10 @@ class Sampling(ConfigModel):
         default=256, ge=1, le=MAX_SPP, description="Cap on a frame's mean samples per pixel; first_spp … 2^20."
     )
     budget_spp: Integer | None = Field(
-        default=None, ge=1, le=MAX_SPP, description="Cap on the mean samples per pixel over the whole job; null: none."
+        default=None,
+        ge=1,
+        le=MAX_SPP,
+        description="Mean samples per pixel over all frames of the job, which share them; null: no budget.",
     )
     target_error: Number = Field(
         default=0.02,

@@ -1,6 +1,7 @@
 """How the products of a job hang together: what each task reads, and which tasks a product may set going.
 
-    samples(f, r) ← error(f, r−1), samples(f, 0 … r−1)
+    samples(f, r) ← error(f, r−1), samples(f, 0 … r−1), and budget(r) in a job with a budget
+    budget(r) ← budget(r−1), samples(f, r−1) and error(f, r−1) of the frames f that budget(r−1) let go on
     passes(f, r, s) ← samples(f, r)
     buffers(f, r) ← passes(f, r, ·), buffers(f, r−1)
     denoised(f, r) ← buffers(g, min(r, stop(g))) of the frames g around f
@@ -10,12 +11,13 @@
     report ← frames(f) or absent(f) of every frame
 
 A frame that cannot be made has the mark `absent/f`. Its neighbours read the buffers of it that they name if those were
-made, and go on without it if not; so with frames that were skipped.
+made, and go on without it if not; so with frames that were skipped. A budget leaves both out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipeline.errors import FarmError, ProductError
@@ -39,6 +41,7 @@ class Dependencies:
         self._there: dict[str, bool] = {}
         self._slices: dict[tuple[Frame, int], int | None] = {}
         self._stops: dict[Frame, int | None] = {}
+        self._complete: set[int] = set()  # rounds whose budget lacks nothing: an answer that took a look at all frames
 
     def has(self, name: str) -> bool:
         there = self._there.get(name)
@@ -124,11 +127,38 @@ class Dependencies:
                 return r
         return None
 
+    def entrants(self, r: int) -> list[Frame] | None:
+        """The frames that a budget shares round r among, if they are not left out; None while that is not decided."""
+        if r <= 1:
+            return sorted(self.job.frames)
+        facts = self.facts(names.budget(r - 1))
+        return None if facts is None else list(facts["going"])
+
+    def budget_missing(self, r: int, frames: Iterable[Frame]) -> Iterator[str]:
+        """What a budget lacks of some of its entrants, one after the other: who asks for the first looks at few."""
+        for frame in frames:
+            lacks = [name for name in (names.error(frame, r - 1), names.samples(frame, r - 1)) if not self.has(name)]
+            # Without slices it stopped: the version that this one is based on had another budget.
+            if lacks and not self.is_left_out(frame) and self.slices(frame, r - 1) != 0:
+                yield from lacks
+
+    def _budget_inputs(self, r: int) -> list[str] | None:
+        entrants = self.entrants(r)
+        if entrants is None:
+            return None
+        found = [names.budget(r - 1)] if r > 1 else []
+        for frame in entrants:
+            if not self.is_left_out(frame) and self.slices(frame, r - 1) != 0:
+                found += [names.samples(frame, r - 1), names.error(frame, r - 1)]
+        return found
+
     def inputs(self, task: str) -> list[str] | None:
         name = names.parse(task)
         f, r = name.frame, name.round
         if name.kind == "report":
             return self._report_inputs()
+        if name.kind == "budget" and r is not None:
+            return self._budget_inputs(r)
         if f is None or name.kind not in names.TASK_KINDS:
             raise ProductError(f"{task}: this is a mark of the farm, not a task")
         if name.kind == "stop":
@@ -141,7 +171,10 @@ class Dependencies:
             return [names.stop(f), names.buffers(f, last), names.denoised(f, last), names.error(f, last)]
         assert r is not None, "every other task has a round"
         if name.kind == "samples":
-            return [names.error(f, r - 1), *(names.samples(f, q) for q in range(r))] if r else []
+            if r == 0:
+                return []
+            shared = [names.budget(r)] if self.job.budget else []
+            return [names.error(f, r - 1), *(names.samples(f, q) for q in range(r)), *shared]
         if name.kind == "passes":
             return [names.samples(f, r)]
         if name.kind == "buffers":
@@ -171,6 +204,14 @@ class Dependencies:
         if name.kind == "denoised":
             assert name.frame is not None and name.round is not None
             return self.window_missing(name.frame, name.round)
+        if name.kind == "budget":
+            assert name.round is not None
+            if name.round in self._complete:
+                return []
+            entrants = self.entrants(name.round)
+            if entrants is None:
+                return [names.budget(name.round - 1)]
+            return list(self.budget_missing(name.round, entrants))
         found = self.inputs(task)
         if found is not None:
             return [product for product in found if not self.has(product)]
@@ -207,6 +248,9 @@ class Dependencies:
         """Tasks that may become possible or wanted by a product. More than there are does no harm."""
         name = names.parse(done)
         f, r = name.frame, name.round
+        if name.kind == "budget" and r is not None:
+            yield from (names.samples(g, r) for g in self.job.frames if self.has(names.error(g, r - 1)))
+            yield from self._budget_if_last(r + 1)
         if f is None:
             return
         if name.kind == "samples" and r is not None:
@@ -217,6 +261,8 @@ class Dependencies:
                 yield from (names.passes(f, r, s) for s in range(slices))
                 yield names.buffers(f, r)
             yield from (names.samples(f, q) for q in range(r + 1, self.job.rounds + 1))
+            if self.job.budget and self.has(names.error(f, r)):
+                yield from self._budget_if_last(r + 1, f)
         elif name.kind == "passes" and r is not None:
             yield names.buffers(f, r)
         elif name.kind == "buffers" and r is not None:
@@ -231,6 +277,7 @@ class Dependencies:
             yield names.samples(f, r + 1)
             yield names.stop(f)
             yield names.frame_product(f)
+            yield from self._budget_if_last(r + 1, f)
         elif name.kind == "stop":
             last = self.stop(f)
             yield names.frame_product(f)
@@ -239,6 +286,9 @@ class Dependencies:
                 yield from self._denoised_around(f, last, beyond=True)
         elif name.kind == "absent":
             yield from self._denoised_around(f, 0, beyond=True)
+            undecided = (q for q in range(1, self.job.rounds + 1) if self.job.budget and not self.has(names.budget(q)))
+            if (q := next(undecided, None)) is not None:
+                yield from self._budget_if_last(q, f)
             yield from self._report_if_last(f)
         elif name.kind == "frames":
             yield from self._report_if_last(f)
@@ -258,6 +308,18 @@ class Dependencies:
                 yield from (names.denoised(near, q) for q in range(r, end if beyond else min(r + 1, end)))
             elif last is not None:
                 yield names.denoised(near, last)
+
+    def _budget_if_last(self, r: int, frame: Frame | None = None) -> Iterator[str]:
+        """`budget(r)`, if no entrant lacks anything. Those after the frame are asked first: they are likely to."""
+        if not self.job.budget or r > self.job.rounds or self.has(names.budget(r)):
+            return
+        entrants = self.entrants(r)
+        if entrants is None:
+            return
+        at = 0 if frame is None else bisect_right(entrants, frame)
+        if next(self.budget_missing(r, (*entrants[at:], *entrants[:at])), None) is None:
+            self._complete.add(r)
+            yield names.budget(r)
 
     def _report_if_last(self, frame: Frame) -> Iterator[str]:
         """`report`, if every frame is accounted for. The frames after this one are asked first: they are likely not."""

@@ -19,7 +19,15 @@ from pipeline.errors import FarmError
 from pipeline.farm import control, names
 from pipeline.farm.control import Control, ControlState
 from pipeline.farm.names import Frame, Kind
-from pipeline.farm.reuse import DENOISED_GUIDES, digest, pixel_config, replayed, reusable, scene_identity
+from pipeline.farm.reuse import (
+    DENOISED_GUIDES,
+    digest,
+    has_budget,
+    pixel_config,
+    replayed,
+    reusable,
+    scene_identity,
+)
 from pipeline.farm.store import BLOBS, Store
 
 __all__ = [
@@ -65,6 +73,10 @@ class Rehearsal(_Model):
     size: int = Field(default=64, ge=1, description="Numbers in each product.")
     radius: int = Field(default=0, ge=0, description="Frames on either side that a denoise task reads.")
     every_round: bool = Field(default=False, description="Every round is denoised, as the guide `error` needs it.")
+    budget_spp: int | None = Field(
+        default=None, ge=1, description="Mean samples of each number over all frames: rounds then follow the errors."
+    )
+    target_error: float = Field(default=0.0, ge=0, description="Of synthetic errors, where there is a budget; 0: none.")
     stops: dict[str, int] = Field(default_factory=dict, description="Last round of single frames, by frame number.")
     poison: tuple[str, ...] = Field(default=(), description="Tasks that always fail.")
     seed: int = Field(default=0, ge=0, description="Of the numbers.")
@@ -109,7 +121,8 @@ class Job(_Model):
         format: of this document.
         id: `shot_010.v001`.
         shot, version: what the id says.
-        hash: of all that pixels depend on; priority, frames, `created` and `owner` are left out. Products carry it.
+        hash: of all that pixels depend on; priority, frames (but where they share a budget), `created` and `owner` are
+            left out. Products carry it.
         config: the resolved shot as JSON values.
         frames: as submitted, in the order in which they are wanted. Later ones are in the control records.
         scenes: `{"*": frozen scene}`, or one per frame; JSON values of `pipeline.scene.spec.FrozenScene`.
@@ -180,16 +193,19 @@ class Frozen:
     replay: Replay | None = None
 
 
-def content_hash(shot: str, frozen: Frozen, *, scenes: Mapping[str, Any] | None = None) -> str:
+def content_hash(shot: str, frozen: Frozen, *, frames: Iterable[Frame], scenes: Mapping[str, Any] | None = None) -> str:
     """SHA-256 of all that a job's pixels depend on.
 
     Args:
         shot: the shot's name.
         frozen: what is submitted.
+        frames: that are wanted. They count where a budget is shared among them, and nowhere else.
         scenes: in place of the frozen ones.
     """
+    shared = frozen.replay is None and has_budget(frozen.config, frozen.rehearsal)
     return digest(
         {
+            **({"frames": sorted(set(frames))} if shared else {}),
             "format": FORMAT,
             "shot": shot,
             "config": pixel_config(frozen.config),
@@ -240,7 +256,7 @@ def claim(
     while True:
         versions = _versions(store, shot)
         known = [job for number in reversed(versions) if (job := _try_load(store, shot, number)) is not None]
-        same = next((job for job in known if _is_same(job, shot, frozen)), None)
+        same = next((job for job in known if _is_same(job, shot, frozen, wanted)), None)
         if same is not None:
             _attach(store, same, wanted, priority)
             return same, True
@@ -329,7 +345,7 @@ def _new(
         id=f"{shot}.{_version_text(version)}",
         shot=shot,
         version=version,
-        hash=content_hash(shot, frozen),
+        hash=content_hash(shot, frozen, frames=frames),
         config=dict(frozen.config),
         frames=frames,
         scenes=dict(frozen.scenes),
@@ -366,12 +382,12 @@ def _made(store: Store, job: Job) -> tuple[Frame, ...]:
     return tuple(f for f in wanted_frames(job, Control(store, job.directory).look()) if f not in missing)
 
 
-def _is_same(job: Job, shot: str, frozen: Frozen) -> bool:
+def _is_same(job: Job, shot: str, frozen: Frozen, frames: tuple[Frame, ...]) -> bool:
     """Whether what is submitted is this job; it may have scenes of fewer frames than the job has frozen."""
     ours, theirs = scene_identity(frozen.scenes), scene_identity(job.scenes)
     return (
         all(theirs.get(frame) == xml for frame, xml in ours.items())
-        and content_hash(shot, frozen, scenes=job.scenes) == job.hash
+        and content_hash(shot, frozen, frames=frames, scenes=job.scenes) == job.hash
     )
 
 

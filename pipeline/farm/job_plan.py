@@ -34,6 +34,7 @@ class JobPlan:
         frames: that are wanted, in the order in which they are wanted; without skipped ones.
         rounds: of a frame, at most.
         radius: frames on either side that a denoise task reads.
+        budget: the rounds share the job's samples among its frames: `samples` of later rounds read `budget`.
         every_round: every round is denoised, since the guide looks at the denoised picture; else the last one alone.
         priority: 0 (last) … 9 (first).
         skipped: frames that were wanted once, or are a replayed version's alone; their neighbours read what there is of
@@ -44,6 +45,7 @@ class JobPlan:
     rounds: int
     radius: int = 0
     every_round: bool = False
+    budget: bool = False
     priority: int = 5
     skipped: frozenset[Frame] = frozenset()
 
@@ -51,22 +53,20 @@ class JobPlan:
     def of(cls, job: Job, state: ControlState | None = None) -> JobPlan:
         """The plan of a job, with what the control records changed."""
         from pipeline.farm.job import wanted_frames
+        from pipeline.farm.limits import Limits
         from pipeline.farm.reuse import temporal_radius
 
         frames = job.frames if state is None else wanted_frames(job, state)
-        rehearsal = job.rehearsal
-        if rehearsal is not None:
-            rounds, radius = rehearsal.rounds, rehearsal.radius
-        else:
-            rounds, radius = _rounds(job.config), temporal_radius(job.config)
+        limits = Limits.of(job)
         skipped = frozenset() if state is None else state.skipped
         if job.replay is not None:
             skipped |= frozenset(job.replay.frames).difference(frames)
         return cls(
             frames=frames,
-            rounds=rounds,
-            radius=radius,
+            rounds=limits.rounds,
+            radius=temporal_radius(job.config) if job.rehearsal is None else job.rehearsal.radius,
             every_round=job.denoises_every_round,
+            budget=limits.budget_spp is not None and job.replay is None,
             priority=job.priority if state is None or state.priority is None else state.priority,
             skipped=skipped,
         )
@@ -81,12 +81,3 @@ class JobPlan:
         for near in range(frame - self.radius, frame + self.radius + 1):
             if near == frame or near in self.position or near in self.skipped:
                 yield near
-
-
-def _rounds(config: Mapping[str, Any]) -> int:
-    """Rounds whose totals are `first_spp · 2^r`, capped by `max_spp`."""
-    sampling = config["sampling"]
-    total, rounds = int(sampling["first_spp"]), 1
-    while total < int(sampling["max_spp"]):
-        total, rounds = total * 2, rounds + 1
-    return rounds

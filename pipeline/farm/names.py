@@ -29,6 +29,7 @@ __all__ = [
     "Queue",
     "absent",
     "attempt",
+    "budget",
     "buffers",
     "control",
     "denoised",
@@ -46,7 +47,7 @@ __all__ = [
 
 Frame = int
 Kind = Literal[
-    "samples", "passes", "buffers", "denoised", "error", "stop", "frames", "report",
+    "samples", "passes", "buffers", "denoised", "error", "stop", "frames", "report", "budget",
     "absent", "failures", "attempts", "logs", "control",
 ]  # fmt: skip
 Queue = Literal["light", "render", "denoise"]
@@ -60,6 +61,7 @@ QUEUE_KINDS: Final[dict[Kind, Queue]] = {
     "error": "light",
     "stop": "light",
     "report": "light",
+    "budget": "light",
     "passes": "render",
     "denoised": "denoise",
     "frames": "denoise",
@@ -131,6 +133,11 @@ def stop(frame: Frame) -> str:
     return f"stop/{frame_text(frame)}"
 
 
+def budget(r: int) -> str:
+    """How many samples each frame gets in round r (from 1): in jobs with a budget."""
+    return f"budget/{_round(r)}"
+
+
 def frame_product(frame: Frame) -> str:
     """The deliverable's manifest."""
     return f"frames/{frame_text(frame)}"
@@ -187,6 +194,7 @@ _EXPRESSIONS: Final[dict[Kind, str]] = {
     "frames": rf"frames/{_FRAME}",
     "absent": rf"absent/{_FRAME}",
     "report": REPORT,
+    "budget": rf"budget/{_ROUND}",
     "control": r"control/(?P<number>[0-9]{4}|[1-9][0-9]{4,})",
     "failures": r"failures/(?P<task>.+)",
     "attempts": rf"attempts/(?P<task>.+)/{_NUMBER}",

@@ -91,7 +91,14 @@ def wanted(job: JobPlan, task: str, view: View) -> bool:
     sight = Dependencies(job, view)
     if sight.has(task):
         return False
-    return bool(list(_wanted(job, sight, [task])))
+    if list(_wanted(job, sight, [task])):
+        return True
+    if not job.budget:
+        return False
+    walk = _Walk(job, sight)  # what was lost of one frame, and a lost budget asks for on behalf of another
+    for frame in job.frames:
+        walk.want_frame(frame)
+    return task in walk.seen
 
 
 def blocked_by(job: JobPlan, frame: Frame, view: View) -> tuple[list[str], list[str]]:
@@ -109,7 +116,13 @@ def unmakeable(job: JobPlan, view: View) -> dict[Frame, str]:
     found: dict[Frame, str] = {}
     for task in sorted(walk.parked):
         own = names.parse(task).frame
-        if own is not None and not walk.sight.has(names.absent(own)):
+        if own is None:  # a budget: nobody who waits for it can go on
+            for frame in job.frames:
+                waiting = _Walk(job, walk.sight)
+                waiting.want_frame(frame)
+                if task in waiting.parked:
+                    found.setdefault(frame, task)
+        elif not walk.sight.has(names.absent(own)):
             found.setdefault(own, task)
     return found
 
@@ -152,17 +165,23 @@ _RANK = {
 def order(job: JobPlan, task: str) -> tuple[int, int, int, int, int]:
     """Sort key of tasks, first to start first: priority, frames in their order, rounds, what ends a round, slices."""
     name = names.parse(task)
-    if name.frame is None:
-        return (-job.priority, len(job.frames), 0, 0, 0)
+    if name.frame is None:  # many wait for a budget, and nobody for the report
+        return (-job.priority, -1 if name.kind == "budget" else len(job.frames), name.round or 0, 0, 0)
     position = job.position.get(name.frame, len(job.frames))
     return (-job.priority, position, name.round or 0, _RANK.get(name.kind, 0), name.slice or 0)
 
 
 class _Walk:
-    """A walk backwards from goals to tasks that can be started."""
+    """A walk backwards from goals to tasks that can be started.
 
-    def __init__(self, job: JobPlan, sight: Dependencies) -> None:
-        self.job, self.sight = job, sight
+    Args:
+        job: the plan.
+        sight: what exists.
+        beyond_budgets: goes on from a missing budget to what it lacks of all frames. Without, a walk stays small.
+    """
+
+    def __init__(self, job: JobPlan, sight: Dependencies, *, beyond_budgets: bool = True) -> None:
+        self.job, self.sight, self.beyond_budgets = job, sight, beyond_budgets
         self.seen: set[str] = set()
         self.ready: list[str] = []
         self.parked: list[str] = []
@@ -186,6 +205,8 @@ class _Walk:
             if sight.has(names.failure(task)):
                 self.parked.append(task)
                 continue
+            if not self.beyond_budgets and names.parse(task).kind == "budget":
+                continue
             missing = sight.missing(task)
             if missing:
                 pending.extend(missing)
@@ -195,11 +216,19 @@ class _Walk:
 
 def _wanted(job: JobPlan, sight: Dependencies, tasks: Iterable[str]) -> Iterator[str]:
     """Those of the tasks that a goal needs. Their own frames are asked first, then ever farther neighbours."""
-    walk = _Walk(job, sight)
+    walk = _Walk(job, sight, beyond_budgets=False)
     left = list(tasks)
     if REPORT in left:
         left.remove(REPORT)
         yield REPORT
+    for shared in [task for task in left if names.parse(task).kind == "budget"]:
+        left.remove(shared)
+        entrants = iter(sight.entrants(names.parse(shared).round or 0) or ())
+        while shared not in walk.seen and (frame := next(entrants, None)) is not None:
+            if frame in job.position:
+                walk.want_frame(frame)
+        if shared in walk.seen:
+            yield shared
     frames = {frame for task in left if (frame := names.parse(task).frame) is not None}
     asked: set[Frame] = set()
     for _ in range(job.rounds + 2):

@@ -2,7 +2,8 @@
 
 `make` is the one entrance for jobs of the engine `mitsuba`; rehearsals have recipes of their own behind the same plan.
 What renders is in `recipes_render`, what looks at finished buffers in `recipes_frame`, what looks at all frames in
-`recipes_report`; they are imported when they are needed, because they bring Mitsuba, a denoiser or OCIO with them.
+`recipes_budget` and `recipes_report`; they are imported when they are needed, because they bring Mitsuba, a denoiser
+or OCIO with them.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ def make(task: str, job: Job, products: Products, context: Context) -> Made:
             from pipeline.farm import recipes_render
 
             recipe = getattr(recipes_render, name.kind)
+        case "budget":
+            from pipeline.farm import recipes_budget
+
+            recipe = recipes_budget.budget
         case "error" | "stop" | "denoised" | "frames":
             from pipeline.farm import recipes_frame
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import FarmError
-from pipeline.farm import names, plan
+from pipeline.farm import names, plan, recipes_budget
 from pipeline.farm.context import Context
 from pipeline.farm.job import Job, Rehearsal
+from pipeline.farm.limits import Limits
 from pipeline.farm.names import Frame
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.product import FORMAT_VERSION
@@ -28,7 +30,7 @@ from pipeline.farm.products import Products
 __all__ = ["Numbers", "environment", "make"]
 
 Numbers = NDArray[np.uint64]
-Made = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+Made = tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]
 
 NAP_SECONDS: Final = 0.05
 """Time between two looks at whether the task was cancelled."""
@@ -56,26 +58,41 @@ def make(task: str, job: Job, products: Products, context: Context) -> Made:
         raise FarmError(f"{task} is poisoned, for the rehearsal")
     name = names.parse(task)
     _sleep(rehearsal.task_seconds if name.kind == "passes" else rehearsal.light_seconds, context)
+    if name.kind == "budget":
+        return recipes_budget.budget(name, job, products, context)
     if name.frame is None:
         return _report(job, products)
     frame, r = name.frame, name.round or 0
     match name.kind:
         case "samples":
-            return _samples(rehearsal, frame, r)
+            return _samples(job, rehearsal, products, frame, r)
         case "passes":
             return _slice(task, rehearsal, products, frame, r, name.slice or 0)
         case "stop":
-            return _stop(rehearsal, products, frame)
+            return _stop(job, products, task)
         case "frames":
             return _frame(job, products, task, frame)
     inputs = _inputs(job, products, task)
     if name.kind == "buffers":
-        parts = [products.read(each).arrays["numbers"] for each in inputs if names.parse(each).kind == "passes"]
-        earlier = [products.read(each).arrays["numbers"] for each in inputs if names.parse(each).kind == "buffers"]
-        return {"samples": r + 1}, {"numbers": _mixed([np.concatenate(parts), *earlier])}
+        read = {each: products.read(each) for each in inputs}
+        parts = [made.arrays["numbers"] for each, made in read.items() if names.parse(each).kind == "passes"]
+        earlier = [made.arrays["numbers"] for each, made in read.items() if names.parse(each).kind == "buffers"]
+        totals = {key: sum(made.facts[key] for made in read.values()) for key in ("samples", "seconds")}
+        return totals, {"numbers": _mixed([np.concatenate(parts), *earlier])}
     numbers = _mixed(products.read(each).arrays["numbers"] for each in inputs)
-    facts = {"mean": 1.0 / (r + 1), "p99": 2.0 / (r + 1), "spp": r + 1} if name.kind == "error" else {"inputs": inputs}
+    facts = {"inputs": inputs}
+    if name.kind == "error":
+        facts = _judged(rehearsal, frame, products.facts(names.buffers(frame, r)))
     return facts, {"numbers": numbers}
+
+
+def _judged(rehearsal: Rehearsal, frame: Frame, sums: Mapping[str, Any]) -> dict[str, Any]:
+    """The error of a synthetic noise, which is 1 to 8 times as large from frame to frame and falls with √n."""
+    spp = sums["samples"] / rehearsal.size
+    noise = 1 + int(_scrambled(np.array([rehearsal.seed * 1000 + frame], np.uint64))[0] % np.uint64(8))
+    mean = noise / 8.0 / math.sqrt(spp)
+    rate = sums["samples"] / sums["seconds"] if sums["seconds"] > 0 else 0.0
+    return {"mean": mean, "p99": 2.0 * mean, "spp": spp, "samples_per_second": rate, "seconds": sums["seconds"]}
 
 
 def _sleep(seconds: float, context: Context) -> None:
@@ -88,38 +105,50 @@ def _sleep(seconds: float, context: Context) -> None:
 
 
 def _rounds(rehearsal: Rehearsal, frame: Frame) -> int:
-    """How many rounds a frame gets."""
+    """How many rounds a frame gets in a rehearsal without a budget."""
     return rehearsal.stops.get(str(frame), rehearsal.rounds - 1) + 1
 
 
-def _samples(rehearsal: Rehearsal, frame: Frame, r: int) -> Made:
-    if r >= _rounds(rehearsal, frame):
-        return {"slices": 0, "reason": "rehearsed", "samples": 0, "spent": r * rehearsal.size}, {}
+def _samples(job: Job, rehearsal: Rehearsal, products: Products, frame: Frame, r: int) -> Made:
+    total, reason, spent = _total(job, rehearsal, products, frame, r)
+    if total == 0:
+        return {"slices": 0, "reason": reason, "samples": 0, "spent": spent}, {}
     bounds = [rehearsal.size * s // rehearsal.slices for s in range(rehearsal.slices + 1)]
-    facts = {
-        "slices": rehearsal.slices,
-        "reason": "",
-        "samples": rehearsal.size,
-        "spent": r * rehearsal.size,
-        "bounds": bounds,
-    }
-    return facts, {"map": np.ones(rehearsal.size, np.uint32), "start": np.full(rehearsal.size, r, np.uint32)}
+    facts = {"slices": rehearsal.slices, "reason": "", "samples": total, "spent": spent, "bounds": bounds}
+    counts = np.diff(total * np.arange(rehearsal.size + 1) // rehearsal.size).astype(np.uint32)
+    return facts, {"map": counts}
+
+
+def _total(job: Job, rehearsal: Rehearsal, products: Products, frame: Frame, r: int) -> tuple[int, str, int]:
+    """Samples of a round, why there are none, and samples before it: one for each number, unless a budget says."""
+    if rehearsal.budget_spp is None or r == 0:
+        return (rehearsal.size if r < _rounds(rehearsal, frame) else 0), "rehearsed", r * rehearsal.size
+    limits, judged = Limits.of(job), products.facts(names.error(frame, r - 1))
+    before = products.facts(names.samples(frame, r - 1))
+    spent = before["spent"] + before["samples"]
+    if limits.reached(judged["mean"], judged["p99"]):
+        return 0, "target", spent
+    return *recipes_budget.granted(products, limits, frame, r, pixels=rehearsal.size, spent=spent), spent
 
 
 def _slice(task: str, rehearsal: Rehearsal, products: Products, frame: Frame, r: int, s: int) -> Made:
-    """The numbers of a slice's pixels: a function of (seed, frame, round, pixel), so that slicing changes none."""
-    bounds = products.facts(names.samples(frame, r))["bounds"]
+    """The numbers of a slice's pixels: a function of (seed, frame, round, pixel, samples), and not of the slicing."""
+    planned = products.read(names.samples(frame, r))
+    bounds, counts = planned.facts["bounds"], planned.arrays["map"]
     first, last = int(bounds[s]), int(bounds[s + 1])
     label = f"{rehearsal.seed} {frame} {r}".encode()
     base = np.frombuffer(hashlib.blake2b(label, digest_size=8).digest(), "<u8")
-    numbers = _scrambled(base + np.arange(first, last, dtype=np.uint64))
-    return {"samples": last - first, "asked": last - first, "seconds": rehearsal.task_seconds}, {"numbers": numbers}
+    numbers = _scrambled(base + np.arange(first, last, dtype=np.uint64)) + counts[first:last]
+    taken = int(counts[first:last].sum())
+    return {"samples": taken, "asked": taken, "seconds": rehearsal.task_seconds}, {"numbers": numbers}
 
 
-def _stop(rehearsal: Rehearsal, products: Products, frame: Frame) -> Made:
-    last = _rounds(rehearsal, frame) - 1
-    error = products.facts(names.error(frame, last))
-    facts = {"round": last, "reason": "rehearsed", "mean": error["mean"], "p99": error["p99"], "spp": error["spp"]}
+def _stop(job: Job, products: Products, task: str) -> Made:
+    samples, judged = (names.parse(each) for each in _inputs(job, products, task))
+    assert samples.frame is not None and samples.round is not None and judged.round is not None
+    error = products.facts(names.error(samples.frame, judged.round))
+    reason = products.facts(names.samples(samples.frame, samples.round))["reason"]
+    facts = {"round": judged.round, "reason": reason, "mean": error["mean"], "p99": error["p99"], "spp": error["spp"]}
     return facts, {}
 
 

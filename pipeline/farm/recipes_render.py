@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config.sampling import P99_SLACK
 from pipeline.device import set_variant
 from pipeline.errors import AssetError, ProductError
 from pipeline.farm import names
 from pipeline.farm.context import Context
 from pipeline.farm.job import Job
+from pipeline.farm.limits import Limits
 from pipeline.farm.names import Name
 from pipeline.farm.products import Products
 from pipeline.farm.recipes import Made
+from pipeline.farm.recipes_budget import granted
 from pipeline.images.masks import read_mask
 from pipeline.render import allocate
 from pipeline.render.moments import Moments, add_round, join
@@ -32,11 +33,10 @@ _SCENE_FACTS = ("shapes", "world_to_camera", "world_to_film")
 def samples(name: Name, job: Job, products: Products, context: Context) -> Made:
     """The sample map and the slice plan of a round, or the decision to stop before it (no slices)."""
     frame, r = _frame(name), _round(name)
-    sampling = job.config["sampling"]
-    first_spp, max_spp = sampling["first_spp"], sampling["max_spp"]
+    sampling, limits = job.config["sampling"], Limits.of(job)
     if r == 0:
         height, width = _resolution(job, frame, context)
-        total = allocate.round_total(height * width, first_spp, max_spp, 0)
+        total = allocate.round_total(height * width, limits.first_spp, limits.max_spp, 0)
         counts = allocate.uniform((height, width), total)
         start = np.zeros_like(counts)
         return _plan(counts, start, context.farm.assumed_samples_per_second, spent=0, context=context)
@@ -47,12 +47,11 @@ def samples(name: Name, job: Job, products: Products, context: Context) -> Made:
     judged = products.read(names.error(frame, r - 1))
     mean, p99 = float(judged.facts["mean"]), float(judged.facts["p99"])
     verdict = {"spent": spent, "mean": mean, "p99": p99, "spp": spent / start.size}
-    target = sampling["target_error"]
-    if mean <= target and p99 <= P99_SLACK * target:
+    if limits.reached(mean, p99):
         return {"slices": 0, "samples": 0, "bounds": [], "reason": "target", **verdict}, {}
-    total = allocate.round_total(start.size, first_spp, max_spp, r) - spent
-    if total <= 0:
-        return {"slices": 0, "samples": 0, "bounds": [], "reason": "max_spp", **verdict}, {}
+    total, reason = granted(products, limits, frame, r, pixels=start.size, spent=spent)
+    if total == 0:
+        return {"slices": 0, "samples": 0, "bounds": [], "reason": reason, **verdict}, {}
     if sampling["guide"] == "uniform":
         counts = allocate.uniform(start.shape, total)
     else:

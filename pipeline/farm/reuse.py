@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.farm.names import Frame, Kind
 
 if TYPE_CHECKING:
-    from pipeline.farm.job import Base, Job
+    from pipeline.farm.job import Base, Job, Rehearsal
 
 __all__ = [
     "DENOISED_GUIDES",
     "REPLAYED",
     "digest",
+    "has_budget",
     "pixel_config",
     "recipes",
     "replayed",
@@ -40,7 +41,7 @@ _NOT_PIXELS: Final = frozenset({"priority", "frames", "preview", "scene"})
 """Keys of a shot's config that change no pixel of a frame. (What `scene` names is in the frozen scenes.)"""
 _NOT_RENDERED: Final = frozenset({"denoise", "fps"})
 """Keys that no sample depends on."""
-_LIMITS: Final = frozenset({"max_spp", "target_error"})
+_LIMITS: Final = frozenset({"max_spp", "target_error", "budget_spp"})
 """Keys of `sampling` that end the rounds, and change no round that both versions have."""
 _ROUNDS: Final[tuple[Kind, ...]] = ("buffers", "error", "denoised")
 """Kinds that are the same in versions of other limits. Not `samples`, which decide; nor `passes`, cut by their plan."""
@@ -62,6 +63,13 @@ def scene_identity(scenes: Mapping[str, Any]) -> dict[str, str]:
     return {frame: str(scene["xml"]) for frame, scene in scenes.items()}
 
 
+def has_budget(config: Mapping[str, Any], rehearsal: Rehearsal | None) -> bool:
+    """Whether the frames of a job share their samples, so that each depends on all."""
+    if rehearsal is not None:
+        return rehearsal.budget_spp is not None
+    return (config.get("sampling") or {}).get("budget_spp") is not None
+
+
 def temporal_radius(config: Mapping[str, Any]) -> int:
     """Frames on either side that the denoiser of a shot's config reads: 0 for denoisers of single frames."""
     denoise = config.get("denoise") or {}
@@ -80,7 +88,8 @@ def recipes(job: Job, *, frames: Iterable[Frame] | None = None, limits: bool = T
 
     Args:
         job: the version.
-        frames: that are made together, so that they are each other's neighbours; by default the job's own.
+        frames: that are made together, so that they are each other's neighbours, or share a budget; by default the
+            job's own.
         limits: whether what ends the rounds is a part of the recipes. Without it, only single rounds can be compared.
     """
     config = pixel_config(job.config)
@@ -93,21 +102,28 @@ def recipes(job: Job, *, frames: Iterable[Frame] | None = None, limits: bool = T
         "engine": job.engine,
         "rehearsal": None if job.rehearsal is None else job.rehearsal.model_dump(mode="json"),
     }
-    rendered = common | {"config": {key: value for key, value in config.items() if key not in _NOT_RENDERED}}
+    together = sorted(job.frames if frames is None else frames)
+    shared = limits and has_budget(job.config, job.rehearsal)
+    rendered = common | {
+        "config": {key: value for key, value in config.items() if key not in _NOT_RENDERED},
+        "frames": together if shared else None,
+    }
     denoised = common | {
         "config": {key: value for key, value in config.items() if key != "fps"},
-        "frames": sorted(job.frames if frames is None else frames) if _radius(job) else None,
+        "frames": together if shared or _radius(job) else None,
         "weights": job.weights,
     }
     guided = digest(denoised if job.denoises_every_round else rendered)
-    return {**dict.fromkeys(_RENDERED, guided), "denoised": digest(denoised)}
+    kinds: tuple[Kind, ...] = (*_RENDERED, "budget") if shared else _RENDERED
+    return {**dict.fromkeys(kinds, guided), "denoised": digest(denoised)}
 
 
 def reusable(job: Job, earlier: Job, *, frames: Iterable[Frame], earlier_frames: Iterable[Frame]) -> Base | None:
     """What `job` may take over from an earlier version of the shot; None if nothing.
 
-    Where only the target error or the cap on samples differ, the rounds of equal totals are the same pictures: the new
-    version decides anew after each round whether it is the last, and renders the rounds that the earlier one lacks.
+    Where only the target error, the cap on samples or the budget differ, the rounds of equal totals are the same
+    pictures: the new version decides anew after each round whether it is the last, and renders the rounds that the
+    earlier one lacks.
 
     Args:
         job: the new version.
@@ -118,8 +134,11 @@ def reusable(job: Job, earlier: Job, *, frames: Iterable[Frame], earlier_frames:
     from pipeline.farm.job import Base
 
     ours, theirs = recipes(job, frames=frames), recipes(earlier, frames=earlier_frames)
-    kinds = [kind for kind, recipe in ours.items() if theirs[kind] == recipe]
+    kinds = [kind for kind, recipe in ours.items() if theirs.get(kind) == recipe]
     rounds = None
+    same = _same_frames(scene_identity(job.scenes), scene_identity(earlier.scenes), frames)
+    if same is not None and "budget" in kinds:  # another scene of one frame is another share for all of them
+        kinds, rounds = [kind for kind in kinds if kind in _ROUNDS], 1
     if "buffers" not in kinds:
         ours = recipes(job, frames=frames, limits=False)
         theirs = recipes(earlier, frames=earlier_frames, limits=False)
@@ -130,7 +149,6 @@ def reusable(job: Job, earlier: Job, *, frames: Iterable[Frame], earlier_frames:
                 rounds = min(rounds, 1)
             elif "denoised" in kinds:
                 kinds.remove("denoised")
-    same = _same_frames(scene_identity(job.scenes), scene_identity(earlier.scenes), frames)
     if same is not None and _radius(job):
         kinds = [] if job.denoises_every_round else [kind for kind in kinds if kind != "denoised"]
     if not kinds or same == () or rounds == 0:
@@ -169,7 +187,7 @@ def _same_frames(
 
 
 def _shared_rounds(job: Job, earlier: Job) -> int:
-    """How many rounds have the same totals of samples, from the first on."""
+    """How many rounds have the same totals of samples, from the first on. A budget decides on all but the first."""
     first, most = _first_and_most(job)
     other_first, other_most = _first_and_most(earlier)
     if first == 0 or first != other_first:
@@ -180,7 +198,7 @@ def _shared_rounds(job: Job, earlier: Job) -> int:
         if total >= max(most, other_most):
             break
         total *= 2
-    return rounds
+    return min(rounds, 1) if any(has_budget(each.config, each.rehearsal) for each in (job, earlier)) else rounds
 
 
 def _first_and_most(job: Job) -> tuple[int, int]:

@@ -154,8 +154,8 @@ def test_the_hash_is_a_function_of_content_not_of_the_order_of_keys() -> None:
     one = frozen()
     turned = Frozen(dict(reversed(one.config.items())), dict(reversed(one.environment.items())), one.scenes)
 
-    assert content_hash("s", one) == content_hash("s", turned)
-    assert len(content_hash("s", one)) == 64
+    assert content_hash("s", one, frames=(1,)) == content_hash("s", turned, frames=(2,))
+    assert len(content_hash("s", one, frames=(1,))) == 64
 
 
 def test_a_damaged_job_is_left_alone_and_the_next_number_is_taken(store: LocalStore) -> None:
@@ -281,6 +281,34 @@ class TestReuse:
         made, _ = submit(store, frozen(denoise=single, sampling=change))
 
         assert [(base.kinds, base.rounds) for base in made.bases] == [(("buffers", "error", "denoised"), rounds)]
+
+    def test_a_budget_shares_the_first_round_with_versions_of_other_frames_or_without_one(
+        self, store: LocalStore
+    ) -> None:
+        single, budget = {"temporal_radius": 0}, {"budget_spp": 32}
+        submit(store, frozen(denoise=single))
+        first, _ = submit(store, frozen(denoise=single, sampling=budget))
+        wider, attached = submit(store, frozen(denoise=single, sampling=budget), frames=(*FRAMES, 1005))
+
+        assert not attached and (first.version, wider.version) == (2, 3)
+        assert [(base.kinds, base.rounds) for base in wider.bases] == [(("buffers", "error", "denoised"), 1)] * 2
+        assert submit(store, frozen(denoise=single, sampling=budget), frames=FRAMES[::-1]) == (first, True)
+
+    def test_another_lambda_of_a_budget_reuses_its_decisions(self, store: LocalStore) -> None:
+        single, budget = {"temporal_radius": 0}, {"budget_spp": 32}
+        submit(store, frozen(denoise=single, sampling=budget))
+        made, _ = submit(store, frozen(denoise={**single, "lambda": 2.0}, sampling=budget))
+
+        assert set(made.bases[0].kinds) == {*self.RENDERED, "budget"} and made.bases[0].rounds is None
+
+    def test_a_single_edited_scene_changes_the_shares_of_all_frames(self, store: LocalStore) -> None:
+        scenes = {str(f): {"xml": f"{f:064d}.xml"} for f in FRAMES}
+        options: dict[str, Any] = {"denoise": {"temporal_radius": 0}, "sampling": {"budget_spp": 32}}
+        submit(store, frozen(scenes=scenes, **options))
+        made, _ = submit(store, frozen(scenes=scenes | {"1004": {"xml": "e" * 64 + ".xml"}}, **options))
+
+        (base,) = made.bases
+        assert (base.kinds, base.rounds, base.frames) == (("buffers", "error", "denoised"), 1, (1001, 1002))
 
     def test_another_first_round_reuses_nothing(self, store: LocalStore) -> None:
         assert self.kinds(store, frozen(), frozen(sampling={"first_spp": 8})) == set()

@@ -16,6 +16,7 @@ TASKS = st.one_of(
     st.builds(names.error, FRAMES, ROUNDS),
     st.builds(names.stop, FRAMES),
     st.builds(names.frame_product, FRAMES),
+    st.builds(names.budget, ROUNDS),
     st.just(names.REPORT),
 )
 MARKS = st.one_of(
@@ -38,6 +39,7 @@ def made_from(name: Name) -> str:
         "stop": lambda: names.stop(f),
         "frames": lambda: names.frame_product(f),
         "report": lambda: names.REPORT,
+        "budget": lambda: names.budget(r),
         "absent": lambda: names.absent(f),
         "failures": lambda: names.failure(task),
         "attempts": lambda: names.attempt(task, n),
@@ -64,6 +66,7 @@ def test_names_are_those_of_the_contract() -> None:
     assert names.error(1001, 12) == "rounds/1001/r12/error"
     assert names.stop(-3) == "stop/-0003"
     assert names.frame_product(123456) == "frames/123456"
+    assert names.budget(1) == "budget/r01"
     assert names.failure("report") == "failures/report"
 
 
@@ -99,6 +102,9 @@ def test_a_mark_on_a_task_carries_the_task_and_its_frame() -> None:
         "attempts/stop/1001/01",
         "control/1",
         "report/1001",
+        "budget",
+        "budget/r1",
+        "budget/1001/r01",
         "../report",
     ],
 )
@@ -115,6 +121,6 @@ def test_a_negative_round_cannot_be_named() -> None:
 def test_every_task_has_a_queue_and_a_mark_has_none() -> None:
     assert names.queue("passes/1001/r00.s00") == "render"
     assert names.queue("frames/1001") == "denoise"
-    assert names.queue("report") == "light"
+    assert names.queue("report") == names.queue("budget/r01") == "light"
     with pytest.raises(ProductError, match="not a task"):
         names.queue("absent/1001")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import FarmError, ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.control import ControlState
-from pipeline.farm.job import Job, Rehearsal
+from pipeline.farm.job import Job, Rehearsal, Replay
 from pipeline.farm.plan import JobPlan
 
 
@@ -25,6 +25,7 @@ class Simulation:
         self.stops, self.slices_of_a_round = stops, slices
         self.there = set(there)
         self.reads: dict[str, list[str]] = {}
+        self.going: dict[str, list[int]] = {}
 
     def exists(self, name: str) -> bool:
         return name in self.there
@@ -41,6 +42,8 @@ class Simulation:
             return {"round": self.stops[parsed.frame]}
         if parsed.kind == "report":
             return {"frames": [f for f in self.stops if f"frames/{f}" in self.there]}
+        if parsed.kind == "budget":
+            return {"going": self.going[name]}
         return {}
 
     def make(self, job: JobPlan, task: str) -> None:
@@ -51,6 +54,10 @@ class Simulation:
         assert not lacking, f"{task} was started without {lacking}"
         self.reads[task] = read
         self.there.add(task)
+        made = names.parse(task)
+        if made.kind == "budget" and made.round is not None:
+            compared = sorted({f for name in read if (f := names.parse(name).frame) is not None})
+            self.going[task] = [f for f in compared if self.stops[f] >= made.round]
 
 
 @st.composite
@@ -58,7 +65,9 @@ def farms(draw: st.DrawFn) -> tuple[JobPlan, Simulation, random.Random]:
     frames = tuple(range(1001, 1001 + draw(st.integers(1, 6))))
     rounds = draw(st.integers(1, 4))
     stops = {frame: draw(st.integers(0, rounds - 1)) for frame in frames}
-    job = JobPlan(frames, rounds, radius=draw(st.integers(0, 3)), every_round=draw(st.booleans()))
+    job = JobPlan(
+        frames, rounds, radius=draw(st.integers(0, 3)), every_round=draw(st.booleans()), budget=draw(st.booleans())
+    )
     return job, Simulation(stops, slices=draw(st.integers(1, 3))), random.Random(draw(st.integers(0, 2**32)))
 
 
@@ -131,7 +140,7 @@ def test_poison_ends_in_absent_frames_and_the_rest_is_finished(farm: tuple[JobPl
     while True:
         pool = plan.runnable(job, view)
         for frame, task in plan.unmakeable(job, view).items():
-            assert names.parse(task).frame == frame
+            assert names.parse(task).frame in (frame, None)  # its own, or a budget that it waits for
             view.there.add(names.absent(frame))
             assert set(plan.after(job, names.absent(frame), view)) <= set(plan.runnable(job, view))
             pool = plan.runnable(job, view)
@@ -213,6 +222,113 @@ def test_a_plan_without_slices_starts_the_stop_and_the_stop_the_last_denoise() -
     for done, following in pairwise(chain):
         view.there.add(done)
         assert plan.after(job, done, view) == [following]
+
+
+def shared(*frames: int, rounds: int = 3, **stops: int) -> tuple[JobPlan, Simulation]:
+    """A job with a budget after the first errors of its frames but the last one's."""
+    job = JobPlan(frames, rounds, budget=True)
+    view = Simulation({frame: stops.get(f"f{frame}", rounds - 1) for frame in frames}, slices=1)
+    while tasks := [task for task in plan.runnable(job, view) if task != f"rounds/{frames[-1]}/r00/error"]:
+        view.make(job, tasks[0])
+    return job, view
+
+
+def test_the_last_error_of_a_round_starts_the_budget_and_the_budget_all_samples() -> None:
+    # T: error → budget → samples
+    job, view = shared(1001, 1002, 1003)
+    assert not any(name.startswith(("budget", "samples/1001/r01")) for name in view.there)
+
+    view.there.add("rounds/1003/r00/error")
+    assert plan.after(job, "rounds/1003/r00/error", view) == ["budget/r01"]
+    view.make(job, "budget/r01")
+    assert plan.after(job, "budget/r01", view) == ["samples/1001/r01", "samples/1002/r01", "samples/1003/r01"]
+    assert view.reads["budget/r01"] == [
+        "samples/1001/r00", "rounds/1001/r00/error", "samples/1002/r00", "rounds/1002/r00/error",
+        "samples/1003/r00", "rounds/1003/r00/error",
+    ]  # fmt: skip
+
+
+def test_a_budget_compares_the_frames_that_the_one_before_let_go_on() -> None:
+    job, view = shared(1001, 1002, 1003, f1001=0)
+    run(job, view)
+
+    assert view.reads["samples/1002/r02"] == [
+        "rounds/1002/r01/error", "samples/1002/r00", "samples/1002/r01", "budget/r02",
+    ]  # fmt: skip
+    assert view.reads["budget/r02"] == [
+        "budget/r01", "samples/1002/r01", "rounds/1002/r01/error", "samples/1003/r01", "rounds/1003/r01/error",
+    ]  # fmt: skip
+
+
+def test_a_budget_goes_on_without_an_absent_frame_and_without_a_skipped_one() -> None:
+    job, view = shared(1001, 1002)
+    view.there.add("absent/1002")
+    assert plan.after(job, "absent/1002", view) == ["budget/r01"]
+    assert plan.inputs(job, "budget/r01", view) == ["samples/1001/r00", "rounds/1001/r00/error"]
+
+    job, view = shared(1001, 1002)
+    fewer = JobPlan((1001,), 3, budget=True, skipped=frozenset({1002}))
+    assert plan.runnable(fewer, view) == ["budget/r01"]
+
+
+def test_a_frame_that_was_given_up_and_tried_again_reads_the_budget_that_left_it_out() -> None:
+    job, view = shared(1001, 1002)
+    view.there |= {"absent/1002"}
+    view.make(job, "budget/r01")
+    view.there -= {"absent/1002"}
+    view.make(job, "rounds/1002/r00/error")
+
+    assert plan.after(job, "rounds/1002/r00/error", view) == ["samples/1002/r01"]
+    run(job, view)
+    assert plan.is_done(job, view)
+    assert not any("1002" in name for name in view.reads["budget/r02"])
+
+
+def test_frames_that_wait_for_a_parked_budget_cannot_be_made() -> None:
+    job, view = shared(1001, 1002, 1003)
+    view.there |= {"rounds/1003/r00/error", "failures/budget/r01", "frames/1001"}
+
+    assert plan.runnable(job, view) == []
+    assert plan.unmakeable(job, view) == {1002: "budget/r01", 1003: "budget/r01"}
+
+
+def test_what_one_frame_lost_and_a_lost_budget_needs_is_still_wanted() -> None:
+    job, view = shared(1001, 1002)
+    run(job, view)
+    view.there -= {"budget/r01", "samples/1002/r01", "buffers/1002/r02", "frames/1002", "rounds/1001/r00/error"}
+    view.there -= {"passes/1002/r01.s00", "buffers/1002/r01"}
+
+    assert "rounds/1001/r00/error" in plan.runnable(job, view)
+    assert plan.wanted(job, "rounds/1001/r00/error", view)
+    assert not plan.wanted(job, "rounds/1001/r01/denoised", view)
+
+
+def test_a_budget_comes_before_all_else_and_the_report_last() -> None:
+    job = JobPlan((1001, 1002), 3, budget=True)
+    tasks = ["report", "stop/1001", "budget/r01", "passes/1002/r00.s00"]
+
+    assert sorted(tasks, key=lambda task: plan.order(job, task)) == [
+        "budget/r01", "stop/1001", "passes/1002/r00.s00", "report",
+    ]  # fmt: skip
+
+
+def test_one_finished_slice_does_not_look_at_the_other_frames_of_a_budget() -> None:
+    frames = tuple(range(1001, 1201))
+    asked: list[str] = []
+
+    class Watched(Simulation):
+        def exists(self, name: str) -> bool:
+            asked.append(name)
+            return super().exists(name)
+
+    job, view = JobPlan(frames, 3, budget=True), Watched(dict.fromkeys(frames, 2), slices=1)
+    view.there |= {name for frame in frames for name in (names.samples(frame, 0), names.passes(frame, 0, 0))}
+    view.there.add("buffers/1001/r00")
+
+    assert plan.after(job, "buffers/1001/r00", view) == ["rounds/1001/r00/error"]
+    view.there.add("rounds/1001/r00/error")
+    assert plan.after(job, "rounds/1001/r00/error", view) == []
+    assert len(asked) < 60
 
 
 def test_a_window_reads_each_neighbour_up_to_where_it_stopped() -> None:
@@ -408,6 +524,16 @@ def test_rounds_double_until_the_cap(first: int, most: int, rounds: int) -> None
     sampling = {"first_spp": first, "max_spp": most, "guide": "variance"}
 
     assert JobPlan.of(job_of({"sampling": sampling})).rounds == rounds
+
+
+def test_a_budget_has_rounds_of_its_own_and_a_version_that_is_denoised_anew_none() -> None:
+    sampling = {"first_spp": 16, "max_spp": 256, "guide": "variance", "budget_spp": 64}
+    job = job_of({"sampling": sampling})
+    replay = job.model_copy(update={"replay": Replay(job="s.v001", hash="h", frames=(1001,))})
+
+    assert (JobPlan.of(job).budget, JobPlan.of(job).rounds) == (True, 10)
+    assert (JobPlan.of(replay).budget, JobPlan.of(replay).rounds) == (False, 10)
+    assert not JobPlan.of(job_of({"sampling": sampling | {"budget_spp": None}})).budget
 
 
 @pytest.mark.parametrize(
