@@ -117,6 +117,61 @@ def denoiser(
         click.echo(best)
 
 
+@train.command()
+@click.option("--data", required=True, type=click.Path(path_type=Path, exists=True), metavar="DIR", help="Sequences.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The training's folder.")
+@click.option("--preset", type=click.Choice(sorted(STEPS)), default="fast", show_default=True, help="Of the denoiser.")
+@click.option("--variants", default=4, show_default=True, help="Denoised frames per sequence.")
+@click.option("--steps", default=6000, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--minutes", type=float, help="Denoise frames for at most so long; what is there is kept.")
+@click.option("--threads", type=int, help="CPU threads.  [default: all]")
+@click.option("--install", is_flag=True, help="Put the weights where the error predictor is looked for.")
+def error(
+    data: Path,
+    out: Path,
+    preset: str,
+    variants: int,
+    steps: int,
+    seed: int,
+    minutes: float | None,
+    threads: int | None,
+    install: bool,
+) -> None:
+    """Train the network that predicts the denoiser's errors.
+
+    It learns from the very denoiser that is installed, whose frames are made first, and belongs to it alone.
+    """
+    import torch
+
+    from pipeline.denoise import weights
+    from pipeline.denoise.kpcn import Kpcn
+    from pipeline.denoise.training.judged import judge
+    from pipeline.denoise.training.train import files_of
+    from pipeline.denoise.training.train_error import train_error
+
+    if threads:
+        torch.set_num_threads(threads)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    denoiser = Kpcn(preset=preset, threads=threads)
+    learning, held_out = files_of(data)
+    settings: dict[str, Any] = {"seed": seed, "minutes": minutes, "say": say}
+    checks = judge(held_out, denoiser, out / "frames", variants=2 * variants, **settings)
+    frames = judge(learning, denoiser, out / "frames", variants=variants, **settings)
+    file = train_error(
+        frames, checks, preset=preset, denoiser=denoiser.identity, steps=steps, out=out, seed=seed, say=say
+    )
+    if install:
+        target = weights.path(weights.predictor(preset))
+        shutil.copyfile(file, target)
+        shutil.copyfile(file.with_suffix(".json"), target.with_suffix(".json"))
+        file = target
+    click.echo(file)
+
+
 def _steps(text: str) -> dict[str, int]:
     """`single=1000,temporal=500` → the stages."""
     from pipeline.denoise.training.stages import STAGES

@@ -22,13 +22,26 @@ def require_available(shot: Shot, source: Source | None = None) -> None:
 
 
 def _unavailable(shot: Shot) -> Iterator[Problem]:
-    from pipeline.denoise.weights import shipped  # what ships is known where it lies; it brings neither numpy nor torch
+    from pipeline.denoise.weights import (  # what ships is known where it lies; it brings neither numpy nor torch
+        predictor,
+        shipped,
+    )
 
-    if shot.sampling.guide in ("error", "oracle"):
+    if shot.sampling.guide == "error" and shot.denoise.backend != "kpcn":
         yield Problem(
             ("sampling", "guide"),
-            f"guide {shot.sampling.guide} needs network weights, and none are shipped yet",
+            f"guide error predicts the errors of the denoiser kpcn, and denoise.backend is {shot.denoise.backend}",
+            "use denoise.backend kpcn, or guide variance or uniform",
+        )
+    elif shot.sampling.guide == "error" and predictor(shot.denoise.preset) not in shipped():
+        yield Problem(
+            ("sampling", "guide"),
+            f"guide error needs network weights, and none are shipped yet for preset {shot.denoise.preset}",
             "use variance or uniform",
+        )
+    if shot.sampling.guide == "oracle":
+        yield Problem(
+            ("sampling", "guide"), "guide oracle needs a reference, and takes none yet", "use variance or uniform"
         )
     if shot.denoise.backend == "kpcn" and shot.denoise.preset not in shipped():
         if shipped():

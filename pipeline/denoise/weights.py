@@ -16,12 +16,17 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 
-__all__ = ["card", "directory", "fingerprint", "path", "shipped"]
+__all__ = ["card", "directory", "fingerprint", "path", "predictor", "shipped"]
 
 
 def directory() -> Path:
     """Where the weights are."""
     return Path(__file__).with_name("weights")
+
+
+def predictor(preset: str) -> str:
+    """Name, among the weights, of what predicts the errors of a denoiser's preset."""
+    return f"error-{preset}"
 
 
 def path(preset: str) -> Path:

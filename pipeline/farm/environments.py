@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline.denoise.weights import fingerprint
+from pipeline.denoise.weights import fingerprint, predictor
 from pipeline.device import CUDA, LLVM, environment, environment_key, with_weights
 from pipeline.errors import ConfigError, DeviceError
 from pipeline.farm.client import Farm
@@ -30,10 +30,12 @@ def environment_of(config: Mapping[str, Any], rendering: Mapping[str, Any], weig
     Raises:
         ConfigError: the shot asks for a network without weights.
     """
-    denoise = config["denoise"]
-    if denoise["backend"] != "kpcn" and config["sampling"]["guide"] != "error":
-        return dict(rendering)
-    return with_weights(rendering, {denoise["preset"]: weights(denoise["preset"])})
+    preset, wanted = config["denoise"]["preset"], []
+    if config["denoise"]["backend"] == "kpcn":
+        wanted.append(preset)
+    if config["sampling"]["guide"] == "error":
+        wanted.append(predictor(preset))
+    return with_weights(rendering, {name: weights(name) for name in wanted}) if wanted else dict(rendering)
 
 
 def environment_for(farm: Farm) -> dict[str, Any]:

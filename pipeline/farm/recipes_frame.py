@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pipeline.config.denoise import Denoise
 from pipeline.denoise import lambda_map
 from pipeline.denoise.backends import Denoiser, backend
 from pipeline.denoise.cache import feature_cache
+from pipeline.denoise.frame import Frame
 from pipeline.denoise.weights import fingerprint
 from pipeline.errors import AssetError, DeviceError, ProductError
 from pipeline.farm import names, plan
@@ -32,6 +33,9 @@ from pipeline.render.buffers import FrameBuffers, luminance
 from pipeline.render.moments import Moments, combine
 from pipeline.scene import blobs
 
+if TYPE_CHECKING:
+    from pipeline.denoise.error import ErrorEstimator
+
 __all__ = ["denoised", "error", "frames", "planned", "stop"]
 
 
@@ -43,13 +47,22 @@ def planned(job: Job, products: Products) -> JobPlan:
 def error(name: Name, job: Job, products: Products, context: Context) -> Made:
     """Predicted error per pixel, and the map that guides the next round.
 
-    Guides `variance` and `uniform`: the error is that of the noisy means, from their variance; the guide map is their
-    relative variance (Vogels et al. 2018, §5: the baseline).
+    Guide `error`: a network predicts the error of the denoised picture from it and the noisy one; that is the guide map
+    too (Vogels et al. 2018, §5). Guides `variance` and `uniform`: the error is that of the noisy means, from their
+    variance; the guide map is their relative variance (the same section's baseline).
     """
     assert name.frame is not None and name.round is not None
     made = products.read(names.buffers(name.frame, name.round))
     frame = _combined(job, made.arrays)
-    predicted = predicted_smape(luminance(frame.beauty), frame.variance["beauty"])
+    if job.config["sampling"]["guide"] == "error":
+        clean = products.read(names.denoised(name.frame, name.round)).arrays
+        beauty = clean["emission"] + clean["diffuse"] + clean["specular"]
+        config = Denoise.model_validate(job.config["denoise"])
+        metric = job.config["sampling"]["metric"]
+        predicted = guide = _estimator(job, config, context).predict(Frame.of(frame), beauty, metric)
+    else:
+        predicted = predicted_smape(luminance(frame.beauty), frame.variance["beauty"])
+        guide = frame.relative_variance("beauty")
     facts = {
         "mean": float(predicted.mean(dtype=np.float64)),
         "p99": float(np.percentile(predicted, 99)),
@@ -57,7 +70,7 @@ def error(name: Name, job: Job, products: Products, context: Context) -> Made:
         "samples_per_second": made.facts["samples_per_second"],
         "seconds": made.facts["seconds"],
     }
-    return facts, {"error": predicted, "guide": frame.relative_variance("beauty")}
+    return facts, {"error": predicted, "guide": guide}
 
 
 def stop(name: Name, job: Job, products: Products, context: Context) -> Made:
@@ -145,6 +158,25 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     return facts, {}
 
 
+def _estimator(job: Job, config: Denoise, context: Context) -> ErrorEstimator:
+    """The network that predicts the denoiser's errors, kept for the next task of this process."""
+    from pipeline.denoise.error import ErrorEstimator
+
+    key = f"estimator {config.preset} {sorted(job.weights.items())}"
+    kept: ErrorEstimator | None = context.cache.get(key)
+    if kept is None:
+        _check_weights(job)
+        kept = context.cache[key] = ErrorEstimator(config.preset)
+    return kept
+
+
+def _check_weights(job: Job) -> None:
+    """Raises DeviceError where this worker's weights are no longer those of the job."""
+    for name, wanted in job.weights.items():
+        if fingerprint(name) != wanted:
+            raise DeviceError(f"the weights of {name} were changed under this worker: start it again")
+
+
 def _denoiser(job: Job, config: Denoise, context: Context) -> Denoiser:
     """The shot's denoiser, kept for the next task of this process: it is costly to load, and remembers features."""
     key = f"denoiser {config.backend} {config.preset} {config.radius} {sorted(job.weights.items())}"
@@ -152,9 +184,7 @@ def _denoiser(job: Job, config: Denoise, context: Context) -> Denoiser:
     if kept is None:
         for other in [other for other in context.cache if other.startswith("denoiser ")]:
             del context.cache[other]
-        for preset, wanted in job.weights.items():
-            if fingerprint(preset) != wanted:
-                raise DeviceError(f"the weights of {preset} were changed under this worker: start it again")
+        _check_weights(job)
         kept = backend(config, cache=feature_cache(context.farm.feature_cache_bytes))
         context.cache[key] = kept
     return kept

@@ -15,7 +15,19 @@ from scipy.ndimage import correlate1d
 
 from pipeline.errors import PenumbraError
 
-__all__ = ["dssim", "flip", "ms_dssim", "rel_mse", "rel_mse_map", "smape", "smape_map", "srgb_encode", "ssim_map"]
+__all__ = [
+    "dssim",
+    "dssim_map",
+    "flip",
+    "ms_dssim",
+    "ms_dssim_map",
+    "rel_mse",
+    "rel_mse_map",
+    "smape",
+    "smape_map",
+    "srgb_encode",
+    "ssim_map",
+]
 
 Image = NDArray[Any]
 Map = NDArray[np.float64]
@@ -115,6 +127,37 @@ def ms_dssim(image: Image, reference: Image) -> float:
     return float((1.0 - similarity.mean()) / 2.0)
 
 
+def dssim_map(image: Image, reference: Image) -> Map:
+    """(1 − SSIM) / 2 around every pixel, mean over channels: H×W, [0, 1]. At the borders images go on mirrored."""
+    _pair(image, reference)
+    luminance, structure = _ssim_terms(*(_mirrored(srgb_encode(each)) for each in (image, reference)))
+    errors: Map = (1.0 - (luminance * structure).mean(axis=-1)) / 2.0
+    return errors
+
+
+def ms_dssim_map(image: Image, reference: Image) -> Map:
+    """Multi-scale structural dissimilarity around every pixel, mean over channels: H×W, [0, 1].
+
+    The terms of coarse scales are spread over the pixels that they cover; as many of the five scales as the image has
+    room for, their weights scaled to sum to 1. Its mean is not `ms_dssim`, which multiplies means.
+    """
+    _pair(image, reference)
+    height, width = image.shape[:2]
+    d, r = srgb_encode(image), srgb_encode(reference)
+    scales = [k for k in range(len(MS_SSIM_WEIGHTS)) if min(height, width) >> k >= SSIM_WINDOW] or [0]
+    weights = np.array(MS_SSIM_WEIGHTS[: len(scales)]) / sum(MS_SSIM_WEIGHTS[: len(scales)])
+    similarity = np.ones((height, width, d.shape[-1]))
+    for scale, weight in zip(scales, weights, strict=True):
+        luminance, structure = _ssim_terms(_mirrored(d), _mirrored(r))
+        term = luminance * structure if scale == scales[-1] else structure
+        rows = np.minimum(np.arange(height) >> scale, term.shape[0] - 1)
+        columns = np.minimum(np.arange(width) >> scale, term.shape[1] - 1)
+        similarity *= np.maximum(term[rows[:, None], columns], 0.0) ** weight
+        d, r = _halved(d), _halved(r)
+    errors: Map = (1.0 - similarity.mean(axis=-1)) / 2.0
+    return errors
+
+
 def flip(image: Image, reference: Image) -> float:
     """Mean HDR-FLIP at 67 pixels per degree; start and stop exposures follow from the reference. Negatives count as 0.
 
@@ -136,6 +179,11 @@ def _pair(image: Image, reference: Image) -> tuple[Map, Map]:
     if image.shape != reference.shape or image.ndim != 3:
         raise ValueError(f"two H×W×3 images of one size are wanted, not {image.shape} and {reference.shape}")
     return np.asarray(image, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+
+
+def _mirrored(image: Map) -> Map:
+    edge = SSIM_WINDOW // 2
+    return np.pad(image, ((edge, edge), (edge, edge), (0, 0)), mode="symmetric")
 
 
 def _gaussian() -> Map:

@@ -25,7 +25,7 @@ from pipeline.render.allocate import BLOCK
 from pipeline.render.bsdfs import BsdfKind, classify_registered
 from pipeline.render.moments import Moments
 from pipeline.render.motion import MotionTables, motion_tables, project_motion
-from pipeline.render.paths import FirstHit, Limits, Radiance, first_hit, limits, trace
+from pipeline.render.paths import FirstHit, Limits, Radiance, first_hit, limits, trace, trace_whole
 from pipeline.render.rng import KEYED_SAMPLER, key_words, keyed_rng, register_keyed_sampler
 from pipeline.scene.load import UNKNOWN_SHAPE, FrameScene
 
@@ -318,8 +318,11 @@ def _wave(
 
     accumulator = Accumulator(layers.value, pixels)
     if layers is Layers.BEAUTY:
-        out, _ = _radiance(program, rng, words, pixel, sample, ray, active)
-        L = out.emission + out.diffuse + out.specular
+        if program.splits and not fs.hide_emitters:
+            L = trace_whole(fs.scene, ray, rng, limits=program.limits, active=active)
+        else:
+            out, _ = _radiance(program, rng, words, pixel, sample, ray, active)
+            L = out.emission + out.diffuse + out.specular
         accumulator.add(band, {"beauty": list(weight * L)}, active & dr.isfinite(L.x + L.y + L.z))
         return _without_votes(accumulator.result(exact=exact))
 

@@ -21,7 +21,7 @@ import mitsuba as mi
 
 from pipeline.render.bsdfs import DIFFUSE, BsdfKind, Split, pointer_id
 
-__all__ = ["FirstHit", "Limits", "Radiance", "first_hit", "limits", "trace"]
+__all__ = ["FirstHit", "Limits", "Radiance", "first_hit", "limits", "trace", "trace_whole"]
 
 
 class Radiance:
@@ -116,6 +116,14 @@ def trace(
     out.diffuse += tail.ratio * L
     out.specular += (1 - tail.ratio) * L
     return out, hit
+
+
+def trace_whole(scene: mi.Scene, ray: mi.Ray3f, rng: mi.PCG32, *, limits: Limits, active: mi.Bool) -> mi.Color3f:
+    """Radiance alone, in one loop: the same paths as `trace`, without the split and without features. Lights must not
+    be hidden from the camera."""
+    start = Tail()
+    start.ray, start.alive = mi.Ray3f(ray), mi.Bool(active)
+    return continue_path(scene, start, rng, limits.max_depth, limits.rr_depth)
 
 
 def first_hit(
@@ -290,7 +298,7 @@ def continue_path(scene, tail, rng, max_depth, rr_depth):
     active = mi.Bool(tail.alive)
 
     while dr.hint(active, label="Path"):
-        si = scene.ray_intersect(ray, ray_flags=mi.RayFlags.All, coherent=False, active=active)
+        si = scene.ray_intersect(ray, ray_flags=mi.RayFlags.All, coherent=depth == 0, active=active)
 
         # ---- Emission, weighted against next-event estimation at the last vertex
         ds = mi.DirectionSample3f(scene, si, previous)

@@ -148,13 +148,29 @@ def test_all_missing_files_are_told_together(studio):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("sampling.guide", "error"), ("sampling.guide", "oracle"), ("denoise.backend", "kpcn")]
+    ("overrides", "words"),
+    [
+        ({"denoise.backend": "kpcn"}, "none are shipped yet (use oidn or none)"),
+        (
+            {"sampling.guide": "error"},
+            "guide error predicts the errors of the denoiser kpcn, and denoise.backend is none",
+        ),
+        ({"sampling.guide": "oracle"}, "guide oracle needs a reference, and takes none yet (use variance or uniform)"),
+    ],
 )
-def test_what_needs_weights_is_refused_with_what_to_use_instead(studio, monkeypatch, key, value):
+def test_what_needs_weights_is_refused_with_what_to_use_instead(studio, monkeypatch, overrides, words):
     monkeypatch.setattr("pipeline.denoise.weights.shipped", lambda: ())
-    told = refusal(overrides={key: value})
-    assert "none are shipped yet (use " in told
+    told = refusal(overrides=overrides)
+    assert words in told
     assert "\n" not in told
+
+
+def test_the_guide_error_needs_weights_of_its_own(studio, monkeypatch):
+    monkeypatch.setattr("pipeline.denoise.weights.shipped", lambda: ("fast",))
+    told = refusal(overrides={"denoise.backend": "kpcn", "sampling.guide": "error"})
+    assert (
+        "guide error needs network weights, and none are shipped yet for preset fast (use variance or uniform)" in told
+    )
 
 
 def test_what_needs_weights_is_told_with_its_line(studio, monkeypatch):

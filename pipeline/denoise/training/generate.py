@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -190,6 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     factor = VALIDATION_FACTOR if options.validation else 1
     take = replace(take, radius=options.radius, size=options.resolution, reference_spp=options.reference_spp * factor)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that its processes end with it
     try:
         seeds = seeds_of(first=options.first, count=options.count, validation=options.validation)
         job = Job(options.out, take, SCENES)

@@ -35,7 +35,7 @@ from pipeline.denoise.training.stages import STAGES, Stage, forward, losses, ran
 from pipeline.denoise.training.validate import Score, validate, validation_batches
 from pipeline.errors import ConfigError, StoreError
 
-__all__ = ["Plan", "train"]
+__all__ = ["Plan", "files_of", "train"]
 
 CHECKPOINT_SECONDS = 300.0
 OTHERS = 4
@@ -122,7 +122,8 @@ def train(
         StoreError: the folder cannot be written.
     """
     until = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    learning, held_out = _files(data, plan)
+    learning, held_out = files_of(data)
+    held_out = held_out[: plan.validation]
     _open(out, plan)
     state = _resume(out, plan, device) or _begin(plan, device)
     checks = validation_batches(held_out, radius=plan.radius, source_name=plan.source)
@@ -238,11 +239,15 @@ def _schedule(step: int, steps: int) -> float:
 # --- Beginnings ---------------------------------------------------------------------------------------------------
 
 
-def _files(data: Path, plan: Plan) -> tuple[list[Path], list[Path]]:
-    """Sequences to learn from, and to validate on."""
+def files_of(data: Path) -> tuple[list[Path], list[Path]]:
+    """Sequences to learn from, and to validate on.
+
+    Raises:
+        ConfigError: there are none of one of them.
+    """
     files = sequences.listing(data)
     learning = [file for file in files if _seed(file) < VALIDATION]
-    held_out = [file for file in files if _seed(file) >= VALIDATION][: plan.validation]
+    held_out = [file for file in files if _seed(file) >= VALIDATION]
     if not learning or not held_out:
         what = "sequences to learn from" if not learning else f"validation sequences (seed {VALIDATION} and above)"
         raise ConfigError(f"{data}: there are no {what}", suggestion="pipeline train data")
