@@ -15,9 +15,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.farm.forecast import Interval
 from pipeline.farm.progress import FrameSnapshot, JobSnapshot
 
-__all__ = ["Live", "duration", "frame_rows", "frame_table", "summary"]
+__all__ = ["Live", "frame_rows", "frame_table", "magnitude", "price", "span", "summary"]
 
 LINE_SECONDS = 10.0
 """Time between two plain lines of a job in which nothing else has happened."""
@@ -105,21 +106,20 @@ class Live:
 
 
 def summary(job: JobSnapshot) -> str:
-    """One line of a job: state, frames, share, rate, time left.
-
-    The rate is of samples per second, while somebody watches.
-    """
+    """One line of a job: state, frames, share, rate of samples, time left with its interval, and what that costs."""
     words = [job.state, f"{job.done}/{len(job.frames)} frames"]
     if job.state not in ("done", "failed"):
         words.append(f"{job.fraction:.0%}")
     if job.absent:
         words.append(f"{job.absent} given up")
     if job.state == "running":
-        left = 0.0 if job.expected is None else job.expected - job.samples
-        if job.eta_seconds and left > 0:
-            words.append(f"{magnitude(left / job.eta_seconds)}samples/s")
-        if job.eta_seconds is not None:
-            words.append(f"ETA {duration(job.eta_seconds)}")
+        told = job.forecast
+        if told is not None:
+            if told.samples.middle > 0.0 and told.seconds.middle > 0.0:
+                words.append(f"{magnitude(told.samples.middle / told.seconds.middle)}samples/s")
+            words.append(f"ETA {span(told.seconds)}")
+            if told.cost is not None:
+                words.append(f"cost {price(told.cost)}")
     if job.failures and job.state != "done":
         words.append(f"{len(job.failures)} failed tasks")
     return ", ".join(words)
@@ -163,12 +163,22 @@ def magnitude(number: float) -> str:
     return f"{number:.0f} "
 
 
-def duration(seconds: float) -> str:
-    """A time span.
+def span(seconds: Interval) -> str:
+    """A guess at a time span, with its interval.
 
-    >>> duration(75), duration(7325)
-    ('1:15', '2:02:05')
+    >>> span(Interval(540, 720, 1020)), span(Interval(7000, 10000, 15000)), span(Interval(4, 5, 5))
+    ('12 min (9–17)', '2.8 h (1.9–4.2)', '5 s (4–5)')
     """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    unit, size = ("s", 1.0) if seconds.middle < 90.0 else ("min", 60.0) if seconds.middle < 5400.0 else ("h", 3600.0)
+    digits = 1 if unit == "h" else 0
+    low, middle, high = (f"{value / size:.{digits}f}" for value in (seconds.low, seconds.middle, seconds.high))
+    return f"{middle} {unit} ({low}–{high})"
+
+
+def price(cost: Interval) -> str:
+    """A guess at a cost, with its interval.
+
+    >>> price(Interval(1.2, 1.5, 2))
+    '1.50 (1.20–2.00)'
+    """
+    return f"{cost.middle:.2f} ({cost.low:.2f}–{cost.high:.2f})"

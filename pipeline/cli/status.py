@@ -34,8 +34,10 @@ def status(jobs: tuple[str, ...], farm: str | None, out: str | None, as_json: bo
     from pipeline.farm.lookup import find_job
     from pipeline.farm.progress import snapshot
 
-    store = store_of(farm_settings(farm), out)
-    found = [snapshot(store, find_job(store, text)) for text in jobs]
+    settings = farm_settings(farm)
+    store = store_of(settings, out)
+    slots = live_slots(settings, store)
+    found = [snapshot(store, find_job(store, text), slots=slots, cost_per_hour=settings.cost_per_hour) for text in jobs]
     if as_json:
         documents = [_document(store, job) for job in found]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
@@ -87,6 +89,16 @@ def watch(jobs: tuple[str, ...], farm: str | None, out: str | None) -> int:
     with Live() as live:
         follow(watched, wanted, live.show)
     return 1 if any(watched.state(job) in FAILED for job in wanted) else 0
+
+
+def live_slots(settings: FarmConfig, store: Store) -> int:
+    """Slots at work for the store, for the forecast; 0 where there is no broker, or it does not answer."""
+    from pipeline.errors import FarmError
+
+    try:
+        return farm_of(settings, store).slots()
+    except FarmError:
+        return 0
 
 
 def farm_of(settings: FarmConfig, store: Store) -> Farm:

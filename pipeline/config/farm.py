@@ -61,6 +61,9 @@ class Farm(ConfigModel):
     loss_hosts: Integer = Field(
         default=2, ge=1, le=100, description="Hosts that must have lost a task before it is parked; ≤ max_losses."
     )
+    cost_per_hour: Number | None = Field(
+        default=None, ge=0, description="What an hour of one worker slot costs, in any money; null: costs are not told."
+    )
     child_tasks: Integer = Field(
         default=64, ge=1, description="Tasks after which a worker's child process is replaced by a new one."
     )

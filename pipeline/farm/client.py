@@ -126,6 +126,10 @@ class Farm:
         """The live workers, as they describe themselves: name, host, pid, device, slots, queues, stores, …"""
         return self._ask(lambda queues: queues.workers(), [])
 
+    def slots(self) -> int:
+        """Slots of the live workers that serve the store; 0 where none is known of."""
+        return sum(int(worker["slots"]) for worker in self.workers() if self.store.url in worker["stores"])
+
     def queues(self) -> dict[str, int]:
         """How many tasks wait in each queue."""
         return self._ask(lambda queues: queues.lengths(), {})

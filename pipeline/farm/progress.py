@@ -1,29 +1,24 @@
 """How far a job is, from its products alone: what `status` and `watch` show.
 
-Work is counted in samples. What a frame will need in all is guessed from its last predicted error e after n samples per
-pixel: the noise of a mean falls with the square root of n, so that the target t needs n · (e / t)², and the 99th
-percentile q, which may be three times the target, n · (q / 3t)²; the larger of both, rounded up to a round's total,
-and at most `max_spp`. Frames without an error map are taken to need what the others need on average. Samples make up
-95 % of the whole, deliverables the rest.
-
-The time that is left is the samples that are left, at the rate at which samples were finished while somebody watched
-(the last minutes); before two looks have seen any progress it is not known.
+What is still to come is forecast from the rounds that each frame has had: `pipeline.farm.forecast`. Samples make up
+95 % of the whole, deliverables the rest. The time that is left assumes that the live slots are at work; who watches
+learns how many are, on average over the last minutes: waiting, loading scenes and other jobs take their part.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pipeline.config.sampling import P99_SLACK
 from pipeline.errors import ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.control import Control, ControlState
+from pipeline.farm.forecast import Forecast, Work, expected_samples, forecast
 from pipeline.farm.job import Job
+from pipeline.farm.limits import Limits
 from pipeline.farm.names import REPORT, Frame
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
@@ -36,8 +31,10 @@ JobState = Literal["waiting", "running", "paused", "cancelled", "failed", "done"
 
 _RENDERING: Final = 0.95
 """Share of a job's work that is rendering; the rest is denoising and writing."""
-_RATE_SECONDS: Final = 300.0
-"""Time over which the rate of samples is measured."""
+_WATCHED_SECONDS: Final = 300.0
+"""Time over which it is measured how many slots work."""
+_TRUSTED_SECONDS: Final = 60.0
+"""So much of that time the live slots are taken to have worked without a pause: tasks report when they end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class FrameSnapshot:
         failures: parked tasks.
         path: of the deliverable, relative to the job's directory; None until it is there.
         degraded: made without a neighbour that is absent.
-        reason: why it needed no more rounds (`target`, `max_spp`); None until it stops.
+        reason: why it got no more rounds (`target`, `max_spp`, `budget`); None until it stops.
     """
 
     frame: Frame
@@ -89,7 +86,7 @@ class JobSnapshot:
         expected: samples that the whole job will take: a guess until it ends; None while no frame allows one.
         seconds: of rendering so far, by the clocks of all tasks together.
         fraction: 0 … 1, share of the expected work that is done.
-        eta_seconds: until the end; None while unknown, or nothing is being done.
+        forecast: of what is left; None while unknown, or nothing is being done.
         failures: parked tasks.
     """
 
@@ -105,7 +102,7 @@ class JobSnapshot:
     expected: float | None
     seconds: float
     fraction: float
-    eta_seconds: float | None
+    forecast: Forecast | None
     failures: tuple[str, ...]
 
     @property
@@ -119,37 +116,52 @@ class JobSnapshot:
         return sum(frame.state == "absent" for frame in self.frames)
 
 
-def snapshot(store: Store, job: Job) -> JobSnapshot:
-    """How far a job is. Whoever asks again and again keeps a `Progress`, which also knows the time that is left."""
-    return Progress(store, job).snapshot()
+def snapshot(store: Store, job: Job, *, slots: int = 0, cost_per_hour: float | None = None) -> JobSnapshot:
+    """How far a job is. Whoever asks again and again keeps a `Progress`, which learns how fast it goes."""
+    return Progress(store, job, cost_per_hour=cost_per_hour).snapshot(slots=slots)
 
 
 class Progress:
-    """Looks at a job again and again. Frames that are done cost one question to the store."""
+    """Looks at a job again and again. Frames that are done cost one question to the store.
 
-    def __init__(self, store: Store, job: Job) -> None:
+    Args:
+        store: where the job lives.
+        job: the job.
+        cost_per_hour: of one slot, in any money.
+    """
+
+    def __init__(self, store: Store, job: Job, *, cost_per_hour: float | None = None) -> None:
         self._job, self._products = job, Products(store, job)
         self._control = Control(store, job.directory)
-        self._done: dict[Frame, FrameSnapshot] = {}
-        self._seen: deque[tuple[float, int]] = deque()
-        self._sampling: Mapping[str, Any] = job.config.get("sampling") or {}
+        self._done: dict[Frame, tuple[FrameSnapshot, Work]] = {}
+        self._seen: deque[tuple[float, float]] = deque()
+        self._limits, self._cost_per_hour = Limits.of(job), cost_per_hour
 
-    def snapshot(self, *, now: float | None = None) -> JobSnapshot:
+    def snapshot(self, *, slots: int = 0, now: float | None = None) -> JobSnapshot:
         """How far the job is.
 
         Args:
+            slots: that live on the farm; where none is known of, the forecast is for one.
             now: seconds on a clock that only goes forward; by default `time.monotonic()`.
         """
         state = self._control.look()
         wanted = JobPlan.of(self._job, state)
         parked = self._products.failures()
-        frames = [self._frame(frame, parked) for frame in wanted.frames]
-        expected = _expected_total(frames)
+        looks = [self._frame(frame, parked) for frame in wanted.frames]
+        frames, works = [frame for frame, _ in looks], [work for _, work in looks]
+        spent = sum(work.seconds + (work.denoise_seconds or 0.0) * work.delivered for work in works)
+        parallel = self._parallel(time.monotonic() if now is None else now, spent, float(max(slots, 1)))
+        left = forecast(
+            works,
+            self._limits,
+            slots=parallel,
+            every_round=wanted.every_round,
+            cost_per_hour=self._cost_per_hour,
+        )
+        expected = _expected_total(works, left)
         samples = sum(frame.samples for frame in frames)
         finished = plan.is_done(wanted, self._products)
         told = _state(state, frames, finished=finished, stuck=names.failure(REPORT) in parked, samples=samples)
-        left = None if expected is None else max(0.0, expected - samples)
-        rate = self._rate(time.monotonic() if now is None else now, samples)
         running = told in ("waiting", "running")
         return JobSnapshot(
             job=self._job.id,
@@ -164,29 +176,29 @@ class Progress:
             expected=expected,
             seconds=sum(frame.seconds for frame in frames),
             fraction=_fraction(frames, samples, expected, finished=finished),
-            eta_seconds=None if not running or left is None or rate is None else left / rate,
+            forecast=left if running else None,
             failures=tuple(name.removeprefix("failures/") for name in parked),
         )
 
-    def _frame(self, frame: Frame, parked: Sequence[str]) -> FrameSnapshot:
+    def _frame(self, frame: Frame, parked: Sequence[str]) -> tuple[FrameSnapshot, Work]:
         known = self._done.get(frame)
         if self._products.exists(names.frame_product(frame)):
             try:
                 found = known or self._finished(frame)
             except ProductError:  # just lost, or damaged and moved aside: it is being made anew
-                return FrameSnapshot(frame, "waiting")
+                return FrameSnapshot(frame, "waiting"), Work()
             self._done[frame] = found
             return found
         self._done.pop(frame, None)
         mine = tuple(task for mark in parked if names.parse(task := mark.removeprefix("failures/")).frame == frame)
         return self._unfinished(frame, mine)
 
-    def _finished(self, frame: Frame) -> FrameSnapshot:
+    def _finished(self, frame: Frame) -> tuple[FrameSnapshot, Work]:
         facts = self._products.facts(names.frame_product(frame))
         stopped = self._products.facts(names.stop(frame))
         sums = self._products.facts(names.buffers(frame, stopped["round"]))
-        samples = int(sums.get("samples", 0))
-        return FrameSnapshot(
+        samples, seconds = int(sums.get("samples", 0)), float(sums.get("seconds", 0.0))
+        told = FrameSnapshot(
             frame,
             "done",
             round=stopped["round"],
@@ -195,13 +207,15 @@ class Progress:
             error_p99=stopped.get("p99"),
             samples=samples,
             expected=samples,
-            seconds=float(sums.get("seconds", 0.0)),
+            seconds=seconds,
             path=facts.get("exr"),
             degraded=bool(facts.get("degraded")),
             reason=stopped.get("reason"),
         )
+        denoise = facts.get("denoise_seconds")
+        return told, Work(samples, seconds, fixed=samples, delivered=True, denoise_seconds=denoise)
 
-    def _unfinished(self, frame: Frame, parked: tuple[str, ...]) -> FrameSnapshot:
+    def _unfinished(self, frame: Frame, parked: tuple[str, ...]) -> tuple[FrameSnapshot, Work]:
         listed = self._products.listed(frame)
         parsed = [names.parse(name) for name in listed]
         sums = max((name.round for name in parsed if name.kind == "buffers" and name.round is not None), default=None)
@@ -221,8 +235,19 @@ class Progress:
             state = "absent"
         elif parked:
             state = "parked"
-        planned = self._facts(names.samples(frame, 0)).get("samples") if names.samples(frame, 0) in listed else None
-        return FrameSnapshot(
+        first = self._facts(names.samples(frame, 0)) if names.samples(frame, 0) in listed else {}
+        judged_rounds = sorted(name.round for name in parsed if name.kind == "error" and name.round is not None)
+        work = Work(
+            samples,
+            float(total.get("seconds", 0.0)) + sum(float(each.get("seconds", 0.0)) for each in slices),
+            pixels=int(first["bounds"][-1]) if first.get("bounds") else 0,
+            history=tuple(point for r in judged_rounds if (point := self._point(frame, r)) is not None),
+            p99=float(error.get("p99", 0.0)),
+            fixed=float(samples) if stopped is not None or state == "absent" else self._rehearsed(first),
+            delivered=state == "absent",
+            denoise_seconds=self._denoise_seconds(frame, judged, listed),
+        )
+        told = FrameSnapshot(
             frame,
             state,
             round=sums,
@@ -230,13 +255,32 @@ class Progress:
             error=error.get("mean"),
             error_p99=error.get("p99"),
             samples=samples,
-            expected=float(samples)
-            if stopped is not None or state == "absent"
-            else self._guess(samples, planned, error),
-            seconds=float(total.get("seconds", 0.0)) + sum(float(each.get("seconds", 0.0)) for each in slices),
+            expected=expected_samples(work, self._limits),
+            seconds=work.seconds,
             failures=parked,
             reason=None if stopped is None else stopped.get("reason"),
         )
+        return told, work
+
+    def _point(self, frame: Frame, r: int) -> tuple[float, float] | None:
+        """Samples and mean error after a round."""
+        samples = self._facts(names.buffers(frame, r)).get("samples")
+        mean = self._facts(names.error(frame, r)).get("mean")
+        return None if not samples or mean is None else (float(samples), float(mean))
+
+    def _rehearsed(self, first: Mapping[str, Any]) -> float | None:
+        """Samples of a frame of a rehearsal without a budget: rounds of equal size. None for all other jobs."""
+        rehearsal = self._job.rehearsal
+        if rehearsal is None or rehearsal.budget_spp is not None or not first:
+            return None
+        return float(first["samples"] * rehearsal.rounds)
+
+    def _denoise_seconds(self, frame: Frame, judged: int | None, listed: set[str]) -> float | None:
+        """Time of the last round that was denoised before it was judged."""
+        if judged is None or names.denoised(frame, judged) not in listed:
+            return None
+        seconds = self._facts(names.denoised(frame, judged)).get("seconds")
+        return None if seconds is None else float(seconds)
 
     def _facts(self, name: str) -> Mapping[str, Any]:
         """Facts, or none where the product has just gone."""
@@ -245,48 +289,19 @@ class Progress:
         except ProductError:
             return {}
 
-    def _guess(self, samples: int, planned: int | None, error: Mapping[str, Any]) -> float | None:
-        """Samples that a frame will have taken at its end; None while there is nothing to go by.
-
-        Args:
-            samples: so far.
-            planned: of the first round.
-            error: facts of the last error map.
-        """
-        first, most = self._sampling.get("first_spp"), self._sampling.get("max_spp")
-        if not planned:
-            return None
-        if first is None or most is None:  # a rehearsal: rounds of equal size
-            rehearsal = self._job.rehearsal
-            return float(planned * (rehearsal.rounds if rehearsal is not None else 1))
-        if not error:
-            return None
-        target, spp = float(self._sampling["target_error"]), float(error["spp"])
-        excess = max(float(error["mean"]) / target, float(error["p99"]) / (P99_SLACK * target))
-        needed = min(float(most), max(spp, spp * excess**2))
-        if needed > spp:  # a round's total: first_spp · 2^r
-            doublings = math.ceil(math.log2(max(needed / first, 1.0)) - 1e-9)
-            needed = min(float(most), float(first * 2**doublings))
-        return max(float(samples), float(needed * planned / first))
-
-    def _rate(self, now: float, samples: int) -> float | None:
-        """Samples a second over the last minutes; None before any were finished under our eyes."""
-        if self._seen and samples < self._seen[-1][1]:
+    def _parallel(self, now: float, work: float, slots: float) -> float:
+        """Slots that worked on the job on average over the last minutes: those that live, until more is seen."""
+        if self._seen and work < self._seen[-1][1]:
             self._seen.clear()  # a frame was made anew
-        self._seen.append((now, samples))
-        while len(self._seen) > 2 and now - self._seen[1][0] >= _RATE_SECONDS:
+        self._seen.append((now, work))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= _WATCHED_SECONDS:
             self._seen.popleft()
         then, before = self._seen[0]
-        return (samples - before) / (now - then) if now > then and samples > before else None
+        return (work - before + _TRUSTED_SECONDS * slots) / (now - then + _TRUSTED_SECONDS)
 
 
-def _expected_total(frames: Sequence[FrameSnapshot]) -> float | None:
-    known = [frame.expected for frame in frames if frame.expected is not None]
-    typical = [frame.expected for frame in frames if frame.expected is not None and frame.state != "absent"]
-    unknown = len(frames) - len(known)
-    if unknown and not typical:
-        return None
-    return sum(known) + (unknown * sum(typical) / len(typical) if unknown else 0.0)
+def _expected_total(works: Sequence[Work], told: Forecast | None) -> float | None:
+    return None if told is None else sum(work.samples for work in works) + told.samples.middle
 
 
 def _fraction(frames: Sequence[FrameSnapshot], samples: int, expected: float | None, *, finished: bool) -> float:

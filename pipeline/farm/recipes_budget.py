@@ -140,9 +140,8 @@ def _need(each: _Entrant, limits: Limits) -> float:
     excess = limits.excess(each.mean, each.p99)
     if excess == float("inf"):
         return float(limits.max_spp * each.pixels)
-    curve = each.curve
-    scaled = Curve(curve.samples, excess, curve.exponent, curve.spread)
-    return min(scaled.samples_for(1.0), float(limits.max_spp * each.pixels))
+    judged = each.curve.scaled(excess / max(each.mean, 1e-9))
+    return min(max(judged.samples_for(1.0), float(each.samples)), float(limits.max_spp * each.pixels))
 
 
 def _of_others(before: Any, here: set[Frame], budget_spp: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from pipeline.errors import ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.context import Context
 from pipeline.farm.job import Job
+from pipeline.farm.limits import Limits
 from pipeline.farm.names import Name
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
@@ -64,10 +65,8 @@ def _document(
     frames = {}
     for frame, facts in sorted(pages.items()):
         frames[str(frame)] = {**facts, "rounds": _rounds(products, frame, int(facts["round"]))}
-    unreached = [
-        frame for frame, facts in sorted(pages.items()) if facts.get("reason") == "max_spp"
-        and facts["mean"] > job.config["sampling"]["target_error"]
-    ]  # fmt: skip
+    limits = Limits.of(job)
+    unreached = [frame for frame, facts in sorted(pages.items()) if not limits.reached(facts["mean"], facts["p99"])]
     return {
         "job": job.id,
         "shot": job.shot,

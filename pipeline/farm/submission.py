@@ -29,7 +29,8 @@ from pipeline.farm import attempts
 from pipeline.farm.client import Farm
 from pipeline.farm.environments import Weights, environment_for, environment_of, weights_of
 from pipeline.farm.job import Frozen, Job, claim, deactivate
-from pipeline.farm.progress import JobSnapshot, JobState, Progress, snapshot
+from pipeline.farm.limits import Limits
+from pipeline.farm.progress import FrameSnapshot, JobSnapshot, JobState, Progress, snapshot
 from pipeline.farm.store import BLOBS, Store, open_store
 from pipeline.scene.freeze import freeze
 from pipeline.scene.spec import FrozenScene
@@ -39,6 +40,7 @@ __all__ = [
     "Prepared",
     "Result",
     "Show",
+    "above_target",
     "blobs_of",
     "check_store",
     "claim_all",
@@ -426,7 +428,7 @@ def follow(farm: Farm, jobs: Sequence[Job], show: Show) -> None:
     Raises:
         FarmError: the workers of an embedded farm give up.
     """
-    watched = [Progress(farm.store, job) for job in jobs]
+    watched = [Progress(farm.store, job, cost_per_hour=farm.config.cost_per_hour) for job in jobs]
     due = 0.0
     manned = farm.config.broker_url is None
 
@@ -438,7 +440,8 @@ def follow(farm: Farm, jobs: Sequence[Job], show: Show) -> None:
         manned = manned or bool(farm.workers())
         full = farm.on_hold()
         note = f"waiting for room: {full}" if full else "" if manned else STARTING
-        show([progress.snapshot() for progress in watched], note)
+        slots = farm.slots()
+        show([progress.snapshot(slots=slots) for progress in watched], note)
         due = time.monotonic() + max(LOOK_SECONDS, LOOK_SHARE * (time.monotonic() - start))
 
     for job in jobs:
@@ -453,6 +456,7 @@ def result_of(store: Store, claimed: Claimed, warnings: Iterable[str] = ()) -> R
     wanted = set(claimed.frames)
     frames = [frame for frame in found.frames if frame.frame in wanted]
     told = [*claimed.warnings, *warnings]
+    told += above_target(Limits.of(job), found.frames)
     told += [f"frame {frame.frame} could not be made" for frame in frames if frame.state == "absent"]
     told += [
         f"frame {frame.frame} was made without a neighbour that could not be" for frame in frames if frame.degraded
@@ -473,6 +477,21 @@ def result_of(store: Store, claimed: Claimed, warnings: Iterable[str] = ()) -> R
         },
         warnings=told,
     )
+
+
+def above_target(limits: Limits, frames: Sequence[FrameSnapshot]) -> list[str]:
+    """Frames that stopped above their target: a line for each reason, with their numbers."""
+    if limits.target_error <= 0.0:
+        return []
+    done = [frame for frame in frames if frame.state == "done"]
+    above = [frame for frame in done if not limits.reached(frame.error or 0.0, frame.error_p99 or 0.0)]
+    told = []
+    for reason, words in (("max_spp", "max_spp"), ("budget", "the end of budget_spp")):
+        numbers = [frame.frame for frame in above if frame.reason == reason]
+        if numbers:
+            count = f"{len(numbers)} of {len(frames)} frames"
+            told.append(f"{count} stopped at {words} above target_error: {FrameRange.of(numbers)}")
+    return told
 
 
 def _place(store: Store, name: str) -> str:

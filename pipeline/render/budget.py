@@ -1,11 +1,11 @@
 """How a job's samples are shared among its frames: a pure function of what each frame's error did so far.
 
-    e(n) = e₀ (n / n₀)^−b,     spend where −de/dn per second of rendering is largest, until all are equal there.
+    e(n) = ē (n / n̄)^−b,     spend where −de/dn per second of rendering is largest, until all are equal there.
 
-A frame's curve goes through its last predicted error. Its exponent b is 0.5 where nothing is known (the noise of a
-mean), and follows the frame's own rounds as they come: a regression of log e on log n with a Gaussian prior, so that
-two noisy points do not decide. Below b = 0.5 lie denoised pictures, and errors that samples do not mend; a curve with
-a constant to it was left out, since a handful of rounds cannot tell a constant from a small exponent.
+A frame's curve goes through the mean of its rounds, in logarithms. Its exponent b is 0.5 where nothing is known (the
+noise of a mean), and follows the frame's own rounds as they come: a regression of log e on log n with a Gaussian prior,
+so that two noisy points do not decide. Below b = 0.5 lie denoised pictures, and errors that samples do not mend; there
+is no constant in it, since a handful of rounds cannot tell a constant from a small exponent.
 
 Sharing is water-filling: the frames' samples solve min Σ e_f(n_f) for a given total, each second of rendering counted
 alike, with bounds for each frame. A frame at most quadruples in a round, since its curve is known where it has been.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -44,8 +44,8 @@ class Curve:
     """A frame's error against its samples.
 
     Attributes:
-        samples: n₀, so far.
-        error: e₀, predicted there.
+        samples: n̄, the geometric mean over its rounds.
+        error: ē, what is predicted there.
         exponent: b.
         spread: standard deviation of b.
     """
@@ -60,17 +60,18 @@ class Curve:
         return float(self.error * (samples / self.samples) ** -self.exponent)
 
     def samples_for(self, target: float, *, spreads: float = 0.0) -> float:
-        """Samples in all at which the error comes to `target`; at least those that are there.
+        """Samples in all at which the error comes to `target`.
 
         Args:
             target: positive.
             spreads: by how many standard deviations the exponent is taken to be larger than the fitted one.
         """
-        excess = self.error / target
-        if excess <= 1.0:
-            return self.samples
         exponent = min(max(self.exponent + spreads * self.spread, EXPONENTS[0]), EXPONENTS[1])
-        return float(self.samples * excess ** (1.0 / exponent))
+        return float(self.samples * (self.error / target) ** (1.0 / exponent))
+
+    def scaled(self, factor: float) -> Curve:
+        """The curve of an error that is always so many times this one."""
+        return replace(self, error=self.error * factor)
 
 
 def fit(points: Sequence[tuple[float, float]], *, prior: float = PRIOR) -> Curve:
@@ -82,13 +83,14 @@ def fit(points: Sequence[tuple[float, float]], *, prior: float = PRIOR) -> Curve
     """
     samples, errors = (np.array(column, np.float64) for column in zip(*points, strict=True))
     x, y = np.log(samples), np.log(np.maximum(errors, 1e-9))
-    x, y = x - x.mean(), y - y.mean()
+    middle, height = float(x.mean()), float(y.mean())
+    x, y = x - middle, y - height
     noise = (ERROR_SPREAD / PRIOR_SPREAD) ** 2
     weight = float(x @ x) + noise
     exponent = (noise * prior - float(x @ y)) / weight
     return Curve(
-        samples=float(samples[-1]),
-        error=max(float(errors[-1]), 1e-9),
+        samples=math.exp(middle),
+        error=math.exp(height),
         exponent=min(max(exponent, EXPONENTS[0]), EXPONENTS[1]),
         spread=ERROR_SPREAD / math.sqrt(weight),
     )

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pipeline.cli.live import Live, duration, magnitude, summary
+from pipeline.cli.live import Live, magnitude, price, span, summary
+from pipeline.farm.forecast import Forecast, Interval
 from pipeline.farm.progress import FrameSnapshot, JobSnapshot
 
 FRAMES = (
@@ -29,7 +30,9 @@ JOB = JobSnapshot(
     expected=3000.0,
     seconds=10.0,
     fraction=0.5,
-    eta_seconds=75.0,
+    forecast=Forecast(
+        Interval(1000.0, 1500.0, 2500.0), Interval(540.0, 720.0, 1020.0), Interval(1080.0, 1440.0, 2040.0), None, 2.0
+    ),
     failures=(),
 )
 
@@ -39,11 +42,11 @@ def plain() -> Live:
 
 
 def test_the_summary_tells_state_frames_share_rate_and_time_left() -> None:
-    assert summary(JOB) == "running, 1/3 frames, 50%, 20 samples/s, ETA 1:15"
+    assert summary(JOB) == "running, 1/3 frames, 50%, 2 samples/s, ETA 12 min (9–17)"
 
 
 def test_the_summary_of_a_job_that_has_ended_tells_no_share_and_no_time() -> None:
-    assert summary(replace(JOB, state="done", eta_seconds=None)) == "done, 1/3 frames"
+    assert summary(replace(JOB, state="done", forecast=None)) == "done, 1/3 frames"
 
 
 def test_without_a_terminal_a_line_comes_when_something_has_happened(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,11 +54,11 @@ def test_without_a_terminal_a_line_comes_when_something_has_happened(capsys: pyt
         live.show([], "checking scenes")
         live.show([JOB], "")
         live.show([JOB], "")
-        live.show([replace(JOB, state="paused", eta_seconds=None)], "")
+        live.show([replace(JOB, state="paused", forecast=None)], "")
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
         "checking scenes",
-        "shot_a.v001: running, 1/3 frames, 50%, 20 samples/s, ETA 1:15",
+        "shot_a.v001: running, 1/3 frames, 50%, 2 samples/s, ETA 12 min (9–17)",
         "shot_a.v001: paused, 1/3 frames, 50%",
     ]
     assert captured.out == ""
@@ -79,9 +82,20 @@ def test_a_long_job_shows_the_frames_at_work_and_counts_the_rest() -> None:
     assert shown.count("\n") < 60
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0:00"), (59.6, "1:00"), (75, "1:15"), (7325, "2:02:05")])
-def test_time_spans_are_clock_times(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+@pytest.mark.parametrize(
+    ("low", "middle", "high", "text"),
+    [(4, 5, 5, "5 s (4–5)"), (540, 720, 1020, "12 min (9–17)"), (7000, 10000, 15000, "2.8 h (1.9–4.2)")],
+)
+def test_time_spans_have_one_unit_and_an_interval(low: float, middle: float, high: float, text: str) -> None:
+    assert span(Interval(low, middle, high)) == text
+
+
+def test_a_cost_is_told_where_the_farm_has_a_price() -> None:
+    assert JOB.forecast is not None
+    told = summary(replace(JOB, forecast=replace(JOB.forecast, cost=Interval(1.2, 1.5, 2.0))))
+
+    assert told.endswith("ETA 12 min (9–17), cost 1.50 (1.20–2.00)")
+    assert price(Interval(0.0, 0.0, 0.0)) == "0.00 (0.00–0.00)"
 
 
 @pytest.mark.parametrize(("number", "text"), [(950, "950 "), (1234567, "1.2 M"), (2.5e9, "2.5 G")])

@@ -10,6 +10,8 @@ import pytest
 from pipeline.errors import ConfigError, FarmError, SceneError, StoreError
 from pipeline.farm import job as jobs
 from pipeline.farm import submission
+from pipeline.farm.limits import Limits
+from pipeline.farm.progress import FrameSnapshot
 from pipeline.farm.store import LocalStore
 
 ENVIRONMENT = {"variant": "llvm_ad_rgb", "key": "0123456789ab"}
@@ -42,6 +44,25 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def store(place: Path) -> LocalStore:
     return LocalStore(place / "renders")
+
+
+def test_frames_that_stopped_above_their_target_are_one_warning_for_each_reason() -> None:
+    frames = [
+        FrameSnapshot(frame, "done", error=error, error_p99=error, reason=reason)
+        for frame, error, reason in (
+            (1001, 0.05, "max_spp"),
+            (1002, 0.05, "max_spp"),
+            (1003, 0.01, "target"),
+            (1004, 0.04, "budget"),
+            (1005, 0.02, "max_spp"),
+        )
+    ]
+
+    assert submission.above_target(Limits(16, 64, 32, 0.02), frames) == [
+        "2 of 5 frames stopped at max_spp above target_error: 1001-1002",
+        "1 of 5 frames stopped at the end of budget_spp above target_error: 1004",
+    ]
+    assert submission.above_target(Limits(1, 4), frames) == []
 
 
 def test_shots_are_found_by_name_by_directory_and_by_file_in_the_order_named(place: Path) -> None:

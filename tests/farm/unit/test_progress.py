@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from pipeline.farm import control, names
+from pipeline.farm.forecast import OUTPUT_SECONDS
 from pipeline.farm.job import Frozen, Job, claim
 from pipeline.farm.products import Products
 from pipeline.farm.progress import Progress, snapshot
@@ -33,7 +34,7 @@ class Farm:
 
     def judge(self, frame: int, r: int, mean: float, p99: float = 0.0) -> None:
         samples = PIXELS * 16 * 2**r
-        self.products.publish(names.buffers(frame, r), {"samples": samples, "seconds": 6.0 * (r + 1)})
+        self.products.publish(names.buffers(frame, r), {"samples": samples, "seconds": 6.0 * 2**r})
         facts = {"mean": mean, "p99": p99, "spp": 16 * 2**r}
         self.products.publish(names.error(frame, r), facts)
 
@@ -60,7 +61,7 @@ def farm(tmp_path: Path) -> Farm:
 def test_a_job_that_nobody_has_touched_waits(farm: Farm) -> None:
     found = snapshot(farm.store, farm.job)
 
-    assert (found.state, found.samples, found.fraction, found.expected, found.eta_seconds) == (
+    assert (found.state, found.samples, found.fraction, found.expected, found.forecast) == (
         "waiting",
         0,
         0,
@@ -167,7 +168,7 @@ def test_a_held_job_says_so_and_promises_no_end(farm: Farm, action: str, state: 
     control.write(farm.store, farm.job.directory, action)
 
     found = snapshot(farm.store, farm.job)
-    assert (found.state, found.eta_seconds) == (state, None)
+    assert (found.state, found.forecast) == (state, None)
 
 
 def test_frames_that_are_added_and_skipped_are_followed(farm: Farm) -> None:
@@ -179,15 +180,29 @@ def test_frames_that_are_added_and_skipped_are_followed(farm: Farm) -> None:
     assert [frame.frame for frame in progress.snapshot().frames] == [1002, 1003]
 
 
-def test_the_time_left_follows_the_rate_that_was_watched(farm: Farm) -> None:
+def test_the_time_left_follows_the_work_that_was_watched(farm: Farm) -> None:
     progress = Progress(farm.store, farm.job)
     farm.render(1001, 0)
     farm.judge(1001, 0, 0.04)
-    assert progress.snapshot(now=100.0).eta_seconds is None
+    before = progress.snapshot(now=100.0).forecast  # two frames of 64 spp need 12,800 samples, at 6 s for 1,600
+    assert before is not None and before.samples.middle == 12_800 - 1_600
+    assert before.seconds.middle == pytest.approx(42.0 + 2 * OUTPUT_SECONDS)
 
-    farm.render(1001, 1)  # 1,600 samples in 20 seconds; two frames of 64 spp need 12,800, of which 3,200 are done
-    found = progress.snapshot(now=120.0)
-    assert found.eta_seconds == pytest.approx((12_800 - 3_200) / (1_600 / 20))
+    farm.render(1001, 1)  # 6 seconds of work in 40: somebody else has the machine
+    after = progress.snapshot(now=140.0).forecast
+    assert after is not None and after.slots == pytest.approx((6 + 60) / (40 + 60))
+    assert after.seconds.middle == pytest.approx(after.machine_seconds.middle / after.slots)
+
+
+def test_live_slots_share_the_work_and_a_price_makes_a_cost(farm: Farm) -> None:
+    farm.render(1001, 0)
+    farm.judge(1001, 0, 0.04)
+    one = snapshot(farm.store, farm.job).forecast
+    four = snapshot(farm.store, farm.job, slots=4, cost_per_hour=3600.0).forecast
+
+    assert one is not None and four is not None and four.cost is not None
+    assert four.seconds.middle == pytest.approx(one.seconds.middle / 4)
+    assert one.cost is None and four.cost == four.machine_seconds == one.machine_seconds
 
 
 def test_a_finished_frame_costs_one_question(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
