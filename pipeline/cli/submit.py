@@ -14,6 +14,7 @@ from pipeline.cli.options import farm_option, farm_settings, json_option, out_op
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from pipeline.farm.dry_run import Estimate
     from pipeline.farm.submission import Result
 
 OPTIONS = {
@@ -51,6 +52,8 @@ def _complete_sources(ctx: click.Context, param: click.Parameter, incomplete: st
 @out_option
 @click.option("--wait/--detach", default=None, help="Wait for the frames.  [default: only without a farm]")
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Local workers, where there is no farm.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what it would take; nothing is enqueued.")
+@click.option("--probe/--no-probe", default=True, help="With --dry-run: render a small frame to measure.")
 @json_option
 def submit(
     sources: tuple[str, ...],
@@ -59,6 +62,8 @@ def submit(
     out: str | None,
     wait: bool | None,
     workers: int | None,
+    dry_run: bool,
+    probe: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -74,6 +79,20 @@ def submit(
     overrides = {OPTIONS[name]: value for name, value in options.items() if value is not None}
     overrides |= dict(_setting(text) for text in settings)
     profile = farm_settings(farm)
+    if dry_run:
+        from pipeline.farm import dry_run as dry
+
+        with Live() as live:
+            estimates = dry.dry_run(
+                sources, overrides, settings=profile, out=out, workers=workers, probing=probe, show=live.show
+            )
+        if as_json:
+            documents = [asdict(each) for each in estimates]
+            click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
+        else:
+            for each in estimates:
+                tell_estimate(each)
+        return 0
     with Live() as live:
         results = submission.submit(
             sources, overrides, settings=profile, out=out, wait=wait, workers=workers, show=live.show
@@ -99,6 +118,26 @@ def _setting(text: str) -> tuple[str, Any]:
         return key.strip(), YAML(typ="safe", pure=True).load(value)
     except YAMLError as error:
         raise click.BadParameter(f"'{value}' is not a value as YAML writes them", param_hint="--set") from error
+
+
+def tell_estimate(found: Estimate) -> None:
+    """For people: what a shot would take."""
+    from pipeline.cli.live import magnitude, price, span
+
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    told = found.forecast
+    low, middle, high = (
+        magnitude(value).strip() for value in (told.samples.low, told.samples.middle, told.samples.high)
+    )
+    click.echo(f"{found.shot}: {found.frames} frames of {found.size[0]}×{found.size[1]}, at most {found.rounds} rounds")
+    click.echo(f"  samples        {middle} ({low}–{high})")
+    click.echo(f"  time           {span(told.seconds)} on {told.slots:g} slot{'s' * (told.slots != 1)}")
+    click.echo(f"  slot time      {span(told.machine_seconds)}")
+    if told.cost is not None:
+        click.echo(f"  cost           {price(told.cost)}")
+    if not found.probed:
+        click.echo("  all of this is assumed: nothing was rendered to measure it")
 
 
 def tell(result: Result) -> None:

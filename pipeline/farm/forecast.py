@@ -103,12 +103,14 @@ def expected_samples(work: Work, limits: Limits, *, spreads: float = 0.0) -> flo
         return None
     (have, mean), most = work.history[-1], float(limits.max_spp * work.pixels)
     excess = limits.excess(mean, work.p99)
-    if excess <= 1.0:
+    rendered = have <= work.samples  # else the points are a probe's
+    if rendered and excess <= 1.0:
         return max(float(work.samples), have)
     need = most
     if not math.isinf(excess):
         judged = fit(work.history).scaled(excess / max(mean, 1e-9))
-        need = max(have, judged.samples_for(1.0, spreads=spreads))
+        least = 1.01 * have if rendered else float(limits.first_spp * work.pixels)
+        need = max(least, judged.samples_for(1.0, spreads=spreads))
     if limits.budget_spp is None:  # a round's total: first_spp · 2^r
         first = float(limits.first_spp * work.pixels)
         need = first * 2.0 ** math.ceil(math.log2(max(need / first, 1.0)) - 1e-9)
@@ -124,6 +126,7 @@ def forecast(
     slots: float,
     every_round: bool = False,
     cost_per_hour: float | None = None,
+    seconds_per_sample: float = 0.0,
 ) -> Forecast | None:
     """What a job will still take; None before the first frame has shown an error.
 
@@ -133,6 +136,7 @@ def forecast(
         slots: that work on it at a time, on average.
         every_round: every round is denoised.
         cost_per_hour: of one slot.
+        seconds_per_sample: where no frame has been rendered that tells.
     """
     totals = [_total(frames, limits, spreads) for spreads in (SPREADS, 0.0, -SPREADS)]
     if None in totals:
@@ -140,7 +144,9 @@ def forecast(
     done = float(sum(work.samples for work in frames))
     low, middle, high = sorted(max(0.0, (total or 0.0) - done) for total in totals)
     samples = Interval(low, middle, high)
-    machine = _rendering(frames, samples) + _finishing(frames, done, samples, every_round=every_round)
+    first = float(limits.first_spp * sum(work.pixels for work in frames))
+    machine = _rendering(frames, samples, seconds_per_sample)
+    machine += _finishing(frames, done, first, samples, every_round=every_round)
     return Forecast(
         samples=samples,
         seconds=machine * (1.0 / max(slots, 1e-3)),
@@ -162,26 +168,30 @@ def _total(frames: Sequence[Work], limits: Limits, spreads: float) -> float | No
     return max(total, float(sum(work.samples for work in frames)))
 
 
-def _rendering(frames: Sequence[Work], samples: Interval) -> Interval:
+def _rendering(frames: Sequence[Work], samples: Interval, assumed: float) -> Interval:
     """Seconds of rendering."""
     measured = [work for work in frames if work.samples and work.seconds > 0.0]
-    if not measured:
-        return Interval(0.0, 0.0, 0.0)
-    rate = sum(work.seconds for work in measured) / sum(work.samples for work in measured)
+    rate = assumed
+    if measured:
+        rate = sum(work.seconds for work in measured) / sum(work.samples for work in measured)
     logs = [math.log(work.seconds / work.samples) for work in measured]
     spread = statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else RATE_SPREAD
     wide = math.exp(SPREADS * spread)
     return Interval(samples.low * rate / wide, samples.middle * rate, samples.high * rate * wide)
 
 
-def _finishing(frames: Sequence[Work], done: float, samples: Interval, *, every_round: bool) -> Interval:
+def _finishing(frames: Sequence[Work], done: float, first: float, samples: Interval, *, every_round: bool) -> Interval:
     """Seconds of denoising and writing: of the deliverables, and of the rounds before them that are denoised."""
     left = sum(not work.delivered for work in frames)
     measured = [work.denoise_seconds for work in frames if work.denoise_seconds is not None]
     denoise = statistics.fmean(measured) if measured else 0.0
 
     def rounds(more: float) -> float:
-        return left * math.log2((done + more) / done) if every_round and done > 0.0 else 0.0
+        """Of one frame on average, to be denoised."""
+        before = done or first
+        if not every_round or before <= 0.0:
+            return 1.0
+        return math.log2(max(done + more, before) / before) + (done == 0.0)
 
-    once = left * (OUTPUT_SECONDS + (0.0 if every_round and done > 0.0 else denoise))
-    return Interval(*(once + denoise * rounds(more) for more in (samples.low, samples.middle, samples.high)))
+    each = (OUTPUT_SECONDS + denoise * rounds(more) for more in (samples.low, samples.middle, samples.high))
+    return Interval(*each) * left

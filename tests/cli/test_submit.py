@@ -115,6 +115,33 @@ def test_with_a_farm_the_job_is_enqueued_and_its_id_printed(
     assert active(LocalStore(place / "renders")) == ["shot_a.v001"]
 
 
+def test_a_dry_run_says_what_it_would_take_and_leaves_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["submit", "shot_a", "--dry-run", "--no-probe", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["shot"], told["frames"], told["size"], told["probed"]) == ("shot_a", 2, [8, 6], False)
+    assert told["forecast"]["samples"] == {"low": 96, "middle": pytest.approx(96 * 2**0.5), "high": 192}
+
+    assert main.run(["submit", "shot_a", "shot_b", "--dry-run", "--no-probe"]) == 0
+    out = capsys.readouterr().out
+    assert "shot_b: 2 frames of 8×6, at most 2 rounds" in out and "assumed" in out
+    assert not (place / "renders").exists()
+
+
+def test_a_dry_run_refuses_what_a_submit_refuses(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "shots" / "shot_a" / "scene.xml").unlink()
+    assert main.run(["submit", "shot_a", "--dry-run"]) == 2
+    assert "scene.xml" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_dry_run_renders_a_probe(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["submit", "shot_a", "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["probed"] and told["warnings"] == []
+    assert told["forecast"]["seconds"]["low"] > 0.0
+    assert not (place / "renders").exists()
+
+
 @pytest.mark.slow
 def test_one_command_makes_the_frames_of_two_shots_and_the_same_again_finds_them(
     place: Path, capsys: pytest.CaptureFixture[str]

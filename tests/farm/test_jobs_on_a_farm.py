@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.farm import job as jobs
 from pipeline.farm import names
+from pipeline.farm.products import Products
 from pipeline.farm.queues import Queues, Ticket, celery_app, device_of, key, list_keys, queue_name
 
 
@@ -41,6 +42,22 @@ def test_three_workers_make_the_same_numbers_as_one(make_rig: Any) -> None:
     assert rig.deliverables(first) == rig.deliverables(second) == rig.made_here(first)
     workers = {json.loads(rig.store.read(name))["worker"] for name in rig.store.list(f"{second.directory}/attempts")}
     assert workers == {"alone", "second", "third"}
+
+
+def test_frames_share_a_budget_and_stop_at_their_target_or_at_its_end(rig: Any) -> None:
+    shared = {"frames": range(1001, 1005), "rounds": 5, "slices": 2, "every_round": True, "budget_spp": 4}
+    job = rig.submit("shared", target_error=0.22, **shared)
+
+    assert rig.finish(job) == "done"
+    assert rig.deliverables(job) == rig.made_here(job)
+    products = Products(rig.store, job)
+    stops = [products.facts(names.stop(frame)) for frame in job.frames]
+    taken = [
+        products.facts(names.buffers(frame, stop["round"]))["samples"]
+        for frame, stop in zip(job.frames, stops, strict=True)
+    ]
+    assert {stop["reason"] for stop in stops} == {"target", "budget"}
+    assert sum(taken) == 4 * 4 * 64 and len(set(taken)) > 1
 
 
 def test_a_message_that_is_delivered_twice_makes_one_product(rig: Any) -> None:
