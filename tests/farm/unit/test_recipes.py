@@ -252,6 +252,18 @@ def test_a_frame_that_reaches_its_target_stops_there(bench: Bench) -> None:
     assert (facts["round"], facts["reason"]) == (0, "target")
 
 
+def test_frames_share_a_budget_to_the_last_sample(bench: Bench) -> None:
+    job = bench.submit(sampling__budget_spp=10)
+    tasks = bench.run(job)
+    products = Products(bench.store, job)
+    report = json.loads((bench.store.root / job.directory / "report.json").read_text())
+
+    assert tasks.index("budget/r01") > tasks.index("rounds/0002/r00/error")
+    assert report["samples"] == 2 * 10 * WIDTH * HEIGHT
+    assert {page["reason"] for page in report["frames"].values()} == {"budget"} and report["above_target"] == [1, 2]
+    assert products.facts("budget/r01")["frames"]["1"]["rate"] > 0.0
+
+
 def test_rounds_are_combined_without_bias_where_the_shot_asks_for_it(bench: Bench) -> None:
     job = bench.submit(sampling__combination="unbiased")
     bench.run(job)
