@@ -106,7 +106,7 @@ class KernelPredictor(nn.Module):
         self.apply(xavier)
         for special in self.specialisation:
             assert isinstance(special, Specialisation)
-            nn.init.zeros_(special.second.weight)  # λ = 1 at first, whatever is asked
+            nn.init.zeros_(special.second.weight)  # as λ = 1 at first, whatever is asked
 
     # --- Levels (of features) and scales (of images) ----------------------------------------------------------------
 

@@ -22,17 +22,20 @@ def log_lambda(value: Tensor | float) -> Tensor:
 
 
 class Specialisation(nn.Module):
-    """Features and λ → features for the kernel heads: x + g(x, log λ), the last layer zero at first."""
+    """Features and λ → features for the kernel heads: x + log λ · g(x, log λ).
+
+    At λ = 1 the features are left exactly as they are: steering costs the neutral picture nothing.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width + 1, width, 1)
-        self.second = nn.Conv2d(width, width, 1)
+        self.first = nn.Conv2d(width + 1, 2 * width, 1)
+        self.second = nn.Conv2d(2 * width, width, 1)
 
     def forward(self, x: Tensor, log_lambda: Tensor) -> Tensor:
         """`log_lambda`: B×1×H×W at the resolution of x, or broadcastable to it."""
         plane = log_lambda.to(x.dtype).expand(x.shape[0], 1, *x.shape[-2:])
-        return x + self.second(F.relu(self.first(torch.cat([x, plane], dim=1))))
+        return x + plane * self.second(F.relu(self.first(torch.cat([x, plane], dim=1))))
 
 
 class KernelHead(nn.Module):

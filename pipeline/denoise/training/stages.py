@@ -48,7 +48,7 @@ STAGES = {
     for stage in (
         Stage("single", ("encoders.", "extractor.", "centre_heads.", "compositing."), False, False),
         Stage("temporal", ("temporal.", *HEADS, "compositing."), True, False),
-        Stage("lambda", ("specialisation.", *HEADS), True, True),
+        Stage("lambda", ("specialisation.",), True, True),
         Stage("encoder", ("encoders.",), True, False),
     )
 }

@@ -69,8 +69,9 @@ def test_weights_are_a_part_of_the_key_of_jobs_that_use_them() -> None:
 
     assert one["weights"] == {"fast": "one"} and one["rendering"] == HERE_KEY
     assert len({one["key"], other["key"], HERE_KEY}) == 3
-    guided = {"sampling": {"guide": "error"}, "denoise": {"backend": "oidn", "preset": "paper"}}
-    assert environment_of(guided, rendering, lambda preset: preset)["weights"] == {"paper": "paper"}
+    guided = {"sampling": {"guide": "error"}, "denoise": {"backend": "kpcn", "preset": "paper"}}
+    named = environment_of(guided, rendering, lambda preset: preset)["weights"]
+    assert named == {"paper": "paper", "error-paper": "error-paper"}
 
 
 def test_other_jobs_know_no_weights() -> None:
