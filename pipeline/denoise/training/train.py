@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import hashlib
 import json
 import math
 import os
@@ -192,7 +193,7 @@ def _stage(
             line |= {f"loss_{name}": value / counted for name, value in sums.items() if name != "albedo"}
             line |= {f"smape_{spp}": value for spp, value in score.smape.items()}
             _log(out / "log.csv", line)
-            if score.value < state.best:
+            if score.value <= state.best:  # λ does not change the neutral picture: there the last weights are the best
                 state.best = score.value
                 _write(out / "best.safetensors", save_bytes(state.average, half=False, stage=stage.name))
             say(_told(line, score))
@@ -390,7 +391,7 @@ def _card(
                 "sequences": len(learning),
                 "validation": len(held_out),
             },
-            "plan": asdict(plan),
+            "plan": {**asdict(plan), "start": None if plan.start is None else _digest(Path(plan.start))},
             "reached": {"stage": last.name, "step": state.step, "complete": state.stage >= len(plan.stages)},
             "seconds": round(state.seconds),
             "machine": {"cores": os.cpu_count(), "system": platform.machine(), "torch": torch.__version__},
@@ -401,6 +402,11 @@ def _card(
         },
         indent=1,
     ).encode()
+
+
+def _digest(file: Path) -> str:
+    """What tells a file's content from all others."""
+    return hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
 
 
 def _moved(batch: Batch, device: str) -> Batch:
