@@ -85,6 +85,14 @@ class Frame:
         return height, width
 
     @property
+    def nbytes(self) -> int:
+        """Of all layers."""
+        single = (self.albedo, self.normal, self.depth, self.alpha, self.forward, self.backward, self.forward_valid,
+                  self.backward_valid, self.ids, self.count)  # fmt: skip
+        layers = [*self.components.values(), *self.variance.values(), *single, *(self.halves or ())]
+        return sum(layer.nbytes for layer in layers if layer is not None)
+
+    @property
     def beauty(self) -> Array:
         """Sum of the components: H×W×3."""
         total: Array = np.sum(list(self.components.values()), axis=0, dtype=np.float32)

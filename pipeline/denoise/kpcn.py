@@ -43,6 +43,9 @@ Array = NDArray[np.float32]
 STRIP = 2**21
 """Pixels that features are extracted of at a time; larger images go in strips with what the network sees beyond."""
 
+HELD = 2**30
+"""Bytes of frames of one window that are held while it is worked on."""
+
 KEPT = 2**29
 """Bytes of features of single frames that are kept in memory for the next windows."""
 
@@ -131,6 +134,7 @@ class Kpcn:
             ProductError: the window has no frame `centre`.
             ConfigError: frames of different sizes; a λ map of another size; a source that the network does not know.
         """
+        window = _Held(window)
         with self._running():
             frame, around = self._open(window, centre, lambda_)
             results: dict[str, Tensor] = {}
@@ -142,6 +146,7 @@ class Kpcn:
 
     def prepare(self, window: Window, centre: int) -> Prepared:
         """Everything before λ, of all components. Raises as `denoise`."""
+        window = _Held(window)
         with self._running():
             frame, around = self._open(window, centre, 1.0)
             parts = {c: self._prepare(c, frame, centre, around, window) for c in self._components(frame)}
@@ -347,6 +352,32 @@ class Kpcn:
                 yield
         finally:
             torch.set_num_threads(before)
+
+
+class _Held(Mapping[int, Frame | None]):
+    """A window whose frames are loaded once, not once per component, as long as they are not too large to be held."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._held: dict[int, Frame | None] = {}
+        self._bytes = 0
+        if hasattr(window, "digest"):
+            self.digest = window.digest
+
+    def __getitem__(self, number: int) -> Frame | None:
+        if number in self._held:
+            return self._held[number]
+        frame = self._window[number]
+        size = 0 if frame is None else frame.nbytes
+        if self._bytes + size <= HELD:
+            self._held[number], self._bytes = frame, self._bytes + size
+        return frame
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._window)
+
+    def __len__(self) -> int:
+        return len(self._window)
 
 
 def _carried(frame: Frame, component: str) -> Array:

@@ -22,7 +22,7 @@ from pipeline.denoise.frame import Frame, Window, frame_of
 from pipeline.errors import ConfigError, DeviceError
 from pipeline.render.buffers import COMPONENTS
 
-__all__ = ["PRESETS", "Oidn", "Recipe", "share_out"]
+__all__ = ["PRESETS", "Filters", "Oidn", "Recipe", "load_library", "raise_error", "share_out"]
 
 Array = NDArray[np.float32]
 
@@ -88,16 +88,16 @@ class Oidn:
             DeviceError: the library cannot be loaded, or reports an error.
         """
         frame = frame_of(window, centre)
-        oidn = _library()
+        oidn = load_library()
         with oidn.Device(oidn.OIDN_DEVICE_TYPE_CPU) as device:
             if self.threads is not None:
                 device.set_int("numThreads", self.threads)
             device.set_bool("setAffinity", False)  # workers side by side would all be pinned to the same cores
             device.commit()
-            _raise_error(device)
-            return self._denoise(_Filters(oidn, device), frame)
+            raise_error(device)
+            return self._denoise(Filters(oidn, device), frame)
 
-    def _denoise(self, filters: _Filters, frame: Frame) -> Denoised:
+    def _denoise(self, filters: Filters, frame: Frame) -> Denoised:
         guides = _guides(frame)
         quality = self.recipe.beauty
         clean = self.recipe.prefilter and bool(guides)
@@ -149,7 +149,7 @@ def share_out(beauty: Array, parts: dict[str, Array]) -> dict[str, Array]:
     return shared
 
 
-class _Filters:
+class Filters:
     """Runs filters on one device."""
 
     def __init__(self, oidn: Any, device: Any) -> None:
@@ -174,11 +174,12 @@ class _Filters:
             rt.set_quality(self._qualities[quality])
             rt.commit()
             rt.execute()
-        _raise_error(self._device)
+        raise_error(self._device)
         return output if "normal" in images and "color" not in images else np.maximum(output, 0.0)
 
 
-def _library() -> Any:
+def load_library() -> Any:
+    """The package `pyoidn`. Raises DeviceError when it cannot be loaded."""
     try:
         import pyoidn
     except (ImportError, OSError) as error:
@@ -186,7 +187,8 @@ def _library() -> Any:
     return pyoidn
 
 
-def _raise_error(device: Any) -> None:
+def raise_error(device: Any) -> None:
+    """Raises DeviceError when the device reports an error."""
     message = device.get_error()
     if message is not None:
         raise DeviceError(f"Open Image Denoise: {message}")

@@ -137,6 +137,18 @@ def test_a_neighbour_where_nothing_is_valid_changes_its_share_of_nothing(denoise
     np.testing.assert_array_equal(one.beauty, other.beauty)
 
 
+def test_each_frame_of_a_window_is_loaded_once(denoiser: Kpcn) -> None:
+    loaded: list[int] = []
+
+    class Lazy(dict):  # type: ignore[type-arg]
+        def __getitem__(self, frame: int) -> Frame:
+            loaded.append(frame)
+            return super().__getitem__(frame)
+
+    denoiser.denoise(Lazy({k: noise(k) for k in range(1, 4)}), 2, 1.0)
+    assert sorted(loaded) == [1, 2, 3]
+
+
 def test_windows_may_be_of_any_shape() -> None:
     wide = Kpcn(network=network(), radius=3)
     frames = {k: noise(k) for k in range(1, 8)}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from pipeline.denoise.backends import DEMODULATION
-from pipeline.denoise.oidn import _Filters, _library, _raise_error
+from pipeline.denoise.oidn import Filters, load_library, raise_error
 from pipeline.images.metrics import smape
 
 __all__ = ["median_of_denoised"]
@@ -41,13 +41,13 @@ def median_of_denoised(renders: Sequence[Array], albedo: Array, normal: Array, *
     Raises:
         DeviceError: the library cannot be loaded, or reports an error.
     """
-    library = _library()
+    library = load_library()
     with library.Device(library.OIDN_DEVICE_TYPE_CPU) as device:
         device.set_int("numThreads", threads)
         device.set_bool("setAffinity", False)  # processes side by side would all be pinned to the same cores
         device.commit()
-        _raise_error(device)
-        filters = _Filters(library, device)
+        raise_error(device)
+        filters = Filters(library, device)
         emission = np.mean([render[..., 0:3] for render in renders], axis=0)
         # What shines is its own colour to the network, as what reflects is.
         guides = {"albedo": np.clip(albedo + emission, 0.0, 1.0), "normal": normal}
@@ -76,7 +76,7 @@ def _black(renders: Sequence[Array]) -> NDArray[np.bool_]:
     return black
 
 
-def _denoised(filters: _Filters, render: Array, guides: dict[str, Array], albedo: Array) -> Array:
+def _denoised(filters: Filters, render: Array, guides: dict[str, Array], albedo: Array) -> Array:
     # To emission and specular light the albedo is no factor.
     factor = np.concatenate([np.ones_like(albedo), albedo + np.float32(DEMODULATION), np.ones_like(albedo)], axis=-1)
     colour = render / factor
