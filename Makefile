@@ -47,12 +47,12 @@ $(TORCH): | $(BIN)/python
 
 $(INSTALLED): pyproject.toml $(TORCH)
 	@echo "Installing Penumbra"
-	@$(PIP) --editable '.[oidn,farm,learn]'
+	@$(PIP) --editable '.[oidn,farm,learn,preview,capture,storage]'
 	@touch $@
 
 $(DEV): $(INSTALLED)
 	@echo "Installing the tools for tests"
-	@$(PIP) --editable '.[oidn,farm,learn,dev]'
+	@$(PIP) --editable '.[oidn,farm,learn,preview,capture,storage,dev]'
 	@touch $@
 
 # A device that renders: CUDA or LLVM, tried in a subprocess and remembered. Root on Debian gets the library installed.
