@@ -2,7 +2,8 @@
 
 `LocalStore` serves a directory, on a local disk or on a network file system with hard links. A file comes to be in one
 step (temporary file beside it, fsync, link, fsync of the directory): it is there with all of its bytes, or not at all,
-also after a crash and with many writers. Names are relative POSIX paths of plain characters.
+also after a crash and with many writers. `pipeline.farm.object_store` does the same with buckets. Names are relative
+POSIX paths of plain characters.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import StoreError
 
-__all__ = ["BLOBS", "LocalStore", "Store", "StoreFault", "check_name", "open_store"]
+__all__ = ["BLOBS", "Entry", "LocalStore", "Store", "StoreFault", "check_name", "is_name", "open_store"]
 
 BLOBS: Final = "blobs"
 """Content-addressed files of all jobs, `blobs/<sha256>.<ext>`: see `pipeline.scene.blobs`."""
@@ -60,6 +62,21 @@ class StoreFault(StoreError):
         self.path, self.full = path, full
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as a listing tells of it.
+
+    Attributes:
+        name: in the store.
+        size: bytes.
+        modified: seconds since the epoch, by the clock of who keeps it.
+    """
+
+    name: str
+    size: int
+    modified: float
+
+
 class Store(Protocol):
     """Files by name, created if absent. All methods raise `StoreError` when it fails, or at a bad name."""
 
@@ -88,6 +105,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> Names:
         """Names of all files below a directory ("" for the whole store), in order. Foreign files are left out."""
 
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """What `list` names, with sizes and times, in any order; for clean-up."""
+
     def children(self, prefix: str) -> Names:
         """Last parts of the names of the files and directories directly in a directory, in order."""
 
@@ -111,12 +131,13 @@ def check_name(name: str) -> str:
     Raises:
         StoreError: it may not.
     """
-    if not _allowed(name):
+    if not is_name(name):
         raise StoreFault(f"{name[:100]!r} cannot be the name of a file in the store")
     return name
 
 
-def _allowed(name: str) -> bool:
+def is_name(name: str) -> bool:
+    """Whether this may be the name of a file: see `check_name`."""
     return len(name) <= 1000 and all(_SEGMENT.fullmatch(part) for part in name.split("/"))
 
 
@@ -209,13 +230,23 @@ class LocalStore:
         directory = self._directory(prefix)
         with self._faults(directory, "listed"):
             skip = len(self._root) + 1
-            return sorted(name for path in _files(directory) if _allowed(name := path[skip:]))
+            return sorted(name for path in _files(directory) if is_name(name := path[skip:]))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        directory = self._directory(prefix)
+        with self._faults(directory, "listed"):
+            skip = len(self._root) + 1
+            for path in _files(directory):
+                if is_name(name := path[skip:]):
+                    with contextlib.suppress(FileNotFoundError):
+                        state = os.lstat(path)
+                        yield Entry(name, state.st_size, state.st_mtime)
 
     def children(self, prefix: str) -> Names:
         directory = self._directory(prefix)
         with self._faults(directory, "listed"):
             try:
-                return sorted(name for name in os.listdir(directory) if _allowed(name))
+                return sorted(name for name in os.listdir(directory) if is_name(name))
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
@@ -277,10 +308,12 @@ class LocalStore:
 
 
 def open_store(url: str | Path) -> Store:
-    """The store at a path or a `file://` URL. It need not be there yet.
+    """The store at a path, a `file://` URL, or the URL of an object store (`s3://`, `gs://`, `abfs://`).
+
+    It need not be there yet, but for the bucket of an object store.
 
     Raises:
-        StoreError: another scheme.
+        StoreError: a scheme that cannot keep products, a malformed URL, or a package that is missing.
     """
     text = os.fspath(url)
     scheme, separator, _ = text.partition("://")
@@ -293,7 +326,9 @@ def open_store(url: str | Path) -> Store:
         if parts.netloc not in ("", "localhost"):
             raise StoreFault(f"{text} names the host {parts.netloc!r}; write file:///path, of a directory mounted here")
         return LocalStore(unquote(parts.path))
-    raise StoreFault(f"{text}: stores of the kind {scheme}:// are not supported; give a directory, or file:///path")
+    from pipeline.farm.object_store import open_object_store  # fsspec, for who needs it
+
+    return open_object_store(text)
 
 
 def _link(temporary: str, target: str) -> bool:

@@ -237,8 +237,7 @@ def test_paths_and_file_urls_open_a_local_store(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("s3://bucket/renders", "stores of the kind s3:// are not supported; give a directory"),
-        ("gs://bucket", "gs:// are not supported"),
+        ("ftp://server/renders", "stores of the kind ftp:// cannot create a file only if it is absent"),
         ("file://server/renders", "names the host 'server'"),
         ("", "the place of the store is empty"),
     ],
