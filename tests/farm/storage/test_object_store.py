@@ -162,10 +162,11 @@ def test_a_job_has_the_numbers_that_it_has_in_a_directory_and_a_damaged_product_
     assert make_all(store, job) == frames and store.read(name) == whole
 
 
-def test_a_large_product_is_one_conditional_step_as_well(store: ObjectStore) -> None:
+def test_a_large_product_is_one_conditional_step_as_well(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     data = np.random.default_rng(1).bytes(11 << 20)
     whole = store._fs.pipe_file
-    store._fs.pipe_file = lambda path, body, mode: whole(path, body, mode=mode, chunksize=5 << 20)  # in three parts
+    parts = {"chunksize": 5 << 20}
+    monkeypatch.setattr(store._fs, "pipe_file", lambda path, body, mode: whole(path, body, mode=mode, **parts))
 
     assert store.create("large", data) and not store.create("large", data)
     assert store.read_tail("large", 64) == data[-64:] and next(store.entries("")).size == len(data)
