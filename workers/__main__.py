@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         PenumbraError: a wrong option, no broker, or no device.
     """
     from pipeline.config.farm import load_farm
-    from pipeline.denoise.weights import fingerprint, shipped
+    from pipeline.denoise.weights import fingerprint, shipped, together
     from pipeline.device import with_weights
     from pipeline.farm import recipes_rehearsal
     from pipeline.farm.queues import KINDS, device_of, queue_name
@@ -79,7 +79,11 @@ def run(options: argparse.Namespace) -> int:
     weights = {preset: fingerprint(preset) for preset in shipped()} if find_spec("torch") is not None else {}
     served = [
         *rendering,
-        *(with_weights(each, {preset: of}) for each in rendering for preset, of in weights.items()),
+        *(
+            with_weights(each, {name: weights[name] for name in names})
+            for each in rendering
+            for names in (together() if weights else ())
+        ),
         rehearsal,
     ]
     settings = WorkerSettings(

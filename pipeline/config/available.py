@@ -16,43 +16,55 @@ def require_available(shot: Shot, source: Source | None = None) -> None:
     Raises:
         ConfigError: names the setting and what to use instead; placed by `source`.
     """
-    problems = list(_unavailable(shot))
+    problems = [*_denoiser(shot), *_predictor(shot)]
     if problems:
         raise (source or Source()).error(problems)
 
 
-def _unavailable(shot: Shot) -> Iterator[Problem]:
-    from pipeline.denoise.weights import (  # what ships is known where it lies; it brings neither numpy nor torch
-        predictor,
-        shipped,
-    )
+def _denoiser(shot: Shot) -> Iterator[Problem]:
+    from pipeline.denoise import weights  # what ships is known where it lies; it brings neither numpy nor torch
 
-    if shot.sampling.guide == "error" and shot.denoise.backend != "kpcn":
+    preset = shot.denoise.preset
+    if shot.denoise.backend != "kpcn" or preset in weights.shipped():
+        return
+    others = weights.denoisers()
+    if others:
+        yield Problem(
+            ("denoise", "preset"),
+            f"preset {preset} needs network weights, and none are shipped yet",
+            f"use {' or '.join(others)}",
+        )
+    else:
+        yield Problem(
+            ("denoise", "backend"),
+            "backend kpcn needs network weights, and none are shipped yet",
+            "use oidn or none",
+        )
+
+
+def _predictor(shot: Shot) -> Iterator[Problem]:
+    from pipeline.denoise import weights
+
+    preset, metric = shot.denoise.preset, shot.sampling.metric
+    if shot.sampling.guide != "error":
+        return
+    if shot.denoise.backend != "kpcn":
         yield Problem(
             ("sampling", "guide"),
             f"guide error predicts the errors of the denoiser kpcn, and denoise.backend is {shot.denoise.backend}",
             "use denoise.backend kpcn, or guide variance or uniform",
         )
-    elif shot.sampling.guide == "error" and predictor(shot.denoise.preset) not in shipped():
-        yield Problem(
-            ("sampling", "guide"),
-            f"guide error needs network weights, and none are shipped yet for preset {shot.denoise.preset}",
-            "use variance or uniform",
-        )
-    if shot.sampling.guide == "oracle":
-        yield Problem(
-            ("sampling", "guide"), "guide oracle needs a reference, and takes none yet", "use variance or uniform"
-        )
-    if shot.denoise.backend == "kpcn" and shot.denoise.preset not in shipped():
-        if shipped():
+    elif weights.predictor_of(preset, metric) is None:
+        known = weights.predicted_metrics(preset)
+        if known:
             yield Problem(
-                ("denoise", "preset"),
-                f"preset {shot.denoise.preset} needs network weights, and none are shipped yet",
-                f"use {' or '.join(shipped())}",
+                ("sampling", "metric"),
+                f"the shipped weights predict no {metric} of preset {preset}",
+                f"use {' or '.join(known)}",
             )
         else:
             yield Problem(
-                ("denoise", "backend"),
-                "backend kpcn needs network weights, and none are shipped yet",
-                "use oidn or none",
+                ("sampling", "guide"),
+                f"guide error needs network weights, and none are shipped yet for preset {preset}",
+                "use variance or uniform",
             )

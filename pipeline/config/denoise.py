@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from pipeline.config.values import ConfigModel, Id, Integer, Lambda, PathText
 
-__all__ = ["TEMPORAL_RADIUS", "Denoise"]
+__all__ = ["INTERMEDIATE_RADIUS", "TEMPORAL_RADIUS", "Denoise"]
 
 TEMPORAL_RADIUS = {"fast": 1, "paper": 3}
 """Frames on either side that the network of a preset reads."""
+
+INTERMEDIATE_RADIUS: Final = 1
+"""Frames on either side, at most, while the rounds go on: what farther ones add to a picture that only guides samples
+is not worth waiting for them."""
 
 
 class Denoise(ConfigModel):
@@ -41,8 +45,20 @@ class Denoise(ConfigModel):
         le=8,
         description="Frames read on either side, 0 … 8; null: the preset's own (fast 1, paper 3).",
     )
+    intermediate_radius: Integer | None = Field(
+        default=None,
+        ge=0,
+        le=8,
+        description="The same in rounds that only guide samples, at most temporal_radius; null: 1.",
+    )
 
     @property
     def radius(self) -> int:
         """`temporal_radius`, or the preset's own. A backend without a temporal filter reads fewer."""
         return TEMPORAL_RADIUS[self.preset] if self.temporal_radius is None else self.temporal_radius
+
+    @property
+    def draft_radius(self) -> int:
+        """`intermediate_radius`, or its default; never more than `radius`."""
+        wanted = INTERMEDIATE_RADIUS if self.intermediate_radius is None else self.intermediate_radius
+        return min(wanted, self.radius)

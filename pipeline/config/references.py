@@ -13,7 +13,7 @@ __all__ = ["missing_references"]
 
 
 def missing_references(shot: Shot) -> Iterator[Problem]:
-    """One problem for each scene, material, mask or λ map of the shot that does not exist."""
+    """One problem for each scene, material, mask, λ map or reference of the shot that does not exist."""
     yield from _missing_scenes(shot)
     for bsdf, path in shot.materials.items():
         yield from _missing(shot, ("materials", bsdf), path, "material")
@@ -21,6 +21,8 @@ def missing_references(shot: Shot) -> Iterator[Problem]:
         yield from _missing(shot, ("sampling", "importance"), shot.sampling.importance, "mask")
     if shot.denoise.lambda_map is not None:
         yield from _missing(shot, ("denoise", "lambda_map"), shot.denoise.lambda_map, "λ map")
+    if shot.sampling.guide == "oracle":
+        yield from _missing_references(shot)
 
 
 def _missing_scenes(shot: Shot) -> Iterator[Problem]:
@@ -33,6 +35,23 @@ def _missing_scenes(shot: Shot) -> Iterator[Problem]:
         shown = frames if len(frames) <= 60 else frames[:59] + "…"
         hint = _neighbours(shot.scene_path(missing[0])) if len(missing) == len(shot.frames) else None
         yield Problem(("scene",), f"{shot.scene} does not exist for {len(missing)} frames: {shown}", hint)
+
+
+def _missing_references(shot: Shot) -> Iterator[Problem]:
+    """References of an oracle; a shot that has them and another guide does not read them."""
+    missing = {}
+    for frame in shot.frames:
+        path = shot.sampling.reference_of(frame)
+        if path is not None and not (full := shot.resolve(path)).is_file():
+            missing[frame] = full
+    if missing:
+        frames = str(FrameRange.of(missing))
+        shown = frames if len(frames) <= 60 else frames[:59] + "…"
+        yield Problem(
+            ("sampling", "reference"),
+            f"reference {shot.sampling.reference} does not exist for {len(missing)} frames: {shown}",
+            _neighbours(next(iter(missing.values()))) if len(missing) == len(shot.frames) else None,
+        )
 
 
 def _missing(shot: Shot, keys: tuple[str, ...], path: str, what: str, *, file: bool = False) -> Iterator[Problem]:

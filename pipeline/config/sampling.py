@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+import re
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, StringConstraints, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from pipeline.config.values import ConfigModel, Integer, Number, PathText
 
-__all__ = ["MAX_SPP", "P99_SLACK", "Sampling"]
+__all__ = ["MAX_SPP", "METRICS", "NOISY_METRICS", "P99_SLACK", "Metric", "Sampling"]
 
 P99_SLACK: Final = 3.0
 """A frame is done when its mean predicted error is at the target, and the 99th percentile at most so many times it."""
 
 MAX_SPP = 2**20
+
+Metric = Literal["smape", "mrse", "dssim", "ms_dssim"]
+METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
+"""What an error may be measured in: `pipeline.images.metrics` defines each."""
+
+NOISY_METRICS: Final[tuple[Metric, ...]] = ("smape", "mrse")
+"""Those whose value for a noisy picture follows from its variance, so that no network has to predict it."""
+
+_FRAME_PATTERN = re.compile(r"%0?\d?d")
 
 
 class Sampling(ConfigModel):
@@ -48,7 +58,15 @@ class Sampling(ConfigModel):
     guide: Literal["variance", "uniform", "error", "oracle"] = Field(
         default="variance", description="What steers samples: relative variance, nothing, predicted or true error."
     )
-    metric: Literal["smape"] = Field(default="smape", description="Error that target_error is measured in.")
+    metric: Metric = Field(
+        default="smape",
+        description="What errors are measured in, target_error too. Guides variance and uniform: smape or mrse.",
+    )
+    reference: PathText | None = Field(
+        default=None,
+        validate_default=True,
+        description="EXR per frame, path.%04d.exr, that guide oracle takes for the truth: for studies; null: none.",
+    )
     combination: Literal["pooled", "unbiased"] = Field(
         default="pooled",
         description="How rounds are averaged: by sample counts (less noise), or one weight per round (unbiased).",
@@ -73,9 +91,37 @@ class Sampling(ConfigModel):
             raise ValueError(f"must be at least first_spp, which is {first}, not {spp}")
         return spp
 
+    @field_validator("metric")
+    @classmethod
+    def _is_known_to_the_guide(cls, metric: Metric, info: ValidationInfo) -> Metric:
+        guide = info.data.get("guide")
+        if guide in ("variance", "uniform") and metric not in NOISY_METRICS:
+            raise ValueError(f"guide {guide} knows the metrics {' and '.join(NOISY_METRICS)}, not {metric}")
+        return metric
+
+    @field_validator("reference")
+    @classmethod
+    def _has_one_frame_pattern(cls, reference: str | None) -> str | None:
+        if reference is not None:
+            folder, _, name = reference.rpartition("/")
+            if len(_FRAME_PATTERN.findall(name)) > 1 or _FRAME_PATTERN.search(folder):
+                raise ValueError(f"may have one frame pattern such as %04d, in the file's name, not {reference!r:.60}")
+        return reference
+
+    @field_validator("reference")
+    @classmethod
+    def _is_there_for_the_oracle(cls, reference: str | None, info: ValidationInfo) -> str | None:
+        if reference is None and info.data.get("guide") == "oracle":
+            raise ValueError("guide oracle needs a reference, such as reference.%04d.exr")
+        return reference
+
     @field_validator("importance")
     @classmethod
     def _is_an_image(cls, importance: str | None) -> str | None:
         if importance is not None and not importance.lower().endswith((".exr", ".png")):
             raise ValueError(f"must be an .exr or .png file, not {importance!r:.60}")
         return importance
+
+    def reference_of(self, frame: int) -> str | None:
+        """The reference of a frame as written in the shot: `%04d` is replaced as printf does."""
+        return None if self.reference is None else _FRAME_PATTERN.sub(lambda found: found[0] % frame, self.reference)

@@ -4,8 +4,8 @@
     budget(r) ← budget(r−1), samples(f, r−1) and error(f, r−1) of the frames f that budget(r−1) let go on
     passes(f, r, s) ← samples(f, r)
     buffers(f, r) ← passes(f, r, ·), buffers(f, r−1)
-    denoised(f, r) ← buffers(g, min(r, stop(g))) of the frames g around f
-    error(f, r) ← buffers(f, r), and denoised(f, r) when the guide looks at the denoised picture
+    denoised(f, r), draft(f, r) ← buffers(g, min(r, stop(g))) of the frames g around f; fewer of them for a draft
+    error(f, r) ← buffers(f, r), and draft(f, r) or denoised(f, r) when the guide looks at the denoised picture
     stop(f) ← the samples(f, r) without slices, error(f, r−1)
     frames(f) ← stop(f) = R, buffers(f, R), denoised(f, R), error(f, R)
     report ← frames(f) or absent(f) of every frame
@@ -95,9 +95,9 @@ class Dependencies:
     def is_left_out(self, frame: Frame) -> bool:
         return frame in self.job.skipped or self.has(names.absent(frame))
 
-    def window(self, frame: Frame, r: int) -> dict[Frame, str] | None:
+    def window(self, frame: Frame, r: int, *, draft: bool = False) -> dict[Frame, str] | None:
         found: dict[Frame, str] = {}
-        for near in self.job.neighbours(frame):
+        for near in self.job.neighbours(frame, draft=draft):
             q = r if near == frame else self.read_round(near, r)[0]
             if q is not None and self.has(names.buffers(near, q)):
                 found[near] = names.buffers(near, q)
@@ -107,9 +107,9 @@ class Dependencies:
                 found[near] = names.buffers(near, q)
         return found
 
-    def window_missing(self, frame: Frame, r: int) -> list[str]:
+    def window_missing(self, frame: Frame, r: int, *, draft: bool = False) -> list[str]:
         missing = []
-        for near in self.job.neighbours(frame):
+        for near in self.job.neighbours(frame, draft=draft):
             q, undecided = (r, None) if near == frame else self.read_round(near, r)
             if q is not None and self.has(names.buffers(near, q)):
                 continue
@@ -182,10 +182,14 @@ class Dependencies:
             if slices is None:
                 return None
             return [*(names.passes(f, r, s) for s in range(slices)), *([names.buffers(f, r - 1)] if r else [])]
-        if name.kind == "denoised":
-            found = self.window(f, r)
+        if name.kind in ("denoised", "draft"):
+            found = self.window(f, r, draft=name.kind == "draft")
             return None if found is None else list(found.values())
-        return [names.buffers(f, r), *([names.denoised(f, r)] if self.job.every_round else [])]
+        return [names.buffers(f, r), *([self.judged_picture(f, r)] if self.job.every_round else [])]
+
+    def judged_picture(self, frame: Frame, r: int) -> str:
+        """The denoised picture that the guide looks at."""
+        return names.denoised(frame, r) if self.job.draft_radius is None else names.draft(frame, r)
 
     def _report_inputs(self) -> list[str] | None:
         found = []
@@ -201,9 +205,9 @@ class Dependencies:
     def missing(self, task: str) -> list[str]:
         """The inputs of a task that are missing, or what must be there to know them; empty: it can be started."""
         name = names.parse(task)
-        if name.kind == "denoised":
+        if name.kind in ("denoised", "draft"):
             assert name.frame is not None and name.round is not None
-            return self.window_missing(name.frame, name.round)
+            return self.window_missing(name.frame, name.round, draft=name.kind == "draft")
         if name.kind == "budget":
             assert name.round is not None
             if name.round in self._complete:
@@ -270,6 +274,8 @@ class Dependencies:
             yield names.error(f, r)
             yield names.frame_product(f)
             yield from self._denoised_around(f, r, beyond=self.stop(f) == r)
+        elif name.kind == "draft" and r is not None:
+            yield names.error(f, r)
         elif name.kind == "denoised" and r is not None:
             yield names.error(f, r)
             yield names.frame_product(f)
@@ -301,13 +307,15 @@ class Dependencies:
             r: the round.
             beyond: later rounds of the neighbours are concerned as well, since the frame has none.
         """
-        for near in self.job.neighbours(frame):
-            last = self.stop(near)
-            if self.job.every_round:
+        if self.job.every_round:
+            for near in self.job.neighbours(frame, draft=True):
+                last = self.stop(near)
                 end = self.job.rounds if last is None else last + 1
-                yield from (names.denoised(near, q) for q in range(r, end if beyond else min(r + 1, end)))
-            elif last is not None:
-                yield names.denoised(near, last)
+                yield from (self.judged_picture(near, q) for q in range(r, end if beyond else min(r + 1, end)))
+        if not self.job.every_round or self.job.draft_radius is not None:
+            for near in self.job.neighbours(frame):
+                if (last := self.stop(near)) is not None:
+                    yield names.denoised(near, last)
 
     def _budget_if_last(self, r: int, frame: Frame | None = None) -> Iterator[str]:
         """`budget(r)`, if no entrant lacks anything. Those after the frame are asked first: they are likely to."""

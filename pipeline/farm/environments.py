@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline.denoise.weights import fingerprint, predictor
+from pipeline.denoise.weights import fingerprint, predictor, predictor_of
 from pipeline.device import CUDA, LLVM, environment, environment_key, with_weights
 from pipeline.errors import ConfigError, DeviceError
 from pipeline.farm.client import Farm
@@ -34,7 +34,7 @@ def environment_of(config: Mapping[str, Any], rendering: Mapping[str, Any], weig
     if config["denoise"]["backend"] == "kpcn":
         wanted.append(preset)
     if config["sampling"]["guide"] == "error":
-        wanted.append(predictor(preset))
+        wanted.append(predictor_of(preset, config["sampling"]["metric"]) or predictor(preset))
     return with_weights(rendering, {name: weights(name) for name in wanted}) if wanted else dict(rendering)
 
 

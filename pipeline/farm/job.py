@@ -73,6 +73,7 @@ class Rehearsal(_Model):
     size: int = Field(default=64, ge=1, description="Numbers in each product.")
     radius: int = Field(default=0, ge=0, description="Frames on either side that a denoise task reads.")
     every_round: bool = Field(default=False, description="Every round is denoised, as the guide `error` needs it.")
+    draft_radius: int | None = Field(default=None, ge=0, description="As `radius`, of rounds that are not the last.")
     budget_spp: int | None = Field(
         default=None, ge=1, description="Mean samples of each number over all frames: rounds then follow the errors."
     )

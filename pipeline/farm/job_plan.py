@@ -36,6 +36,8 @@ class JobPlan:
         radius: frames on either side that a denoise task reads.
         budget: the rounds share the job's samples among its frames: `samples` of later rounds read `budget`.
         every_round: every round is denoised, since the guide looks at the denoised picture; else the last one alone.
+        draft_radius: frames on either side that a denoise task for the guide reads, where they are fewer than `radius`:
+            then it makes a `draft`, and the last round's `denoised` beside it.
         priority: 0 (last) … 9 (first).
         skipped: frames that were wanted once, or are a replayed version's alone; their neighbours read what there is of
             them.
@@ -45,6 +47,7 @@ class JobPlan:
     rounds: int
     radius: int = 0
     every_round: bool = False
+    draft_radius: int | None = None
     budget: bool = False
     priority: int = 5
     skipped: frozenset[Frame] = frozenset()
@@ -54,7 +57,7 @@ class JobPlan:
         """The plan of a job, with what the control records changed."""
         from pipeline.farm.job import wanted_frames
         from pipeline.farm.limits import Limits
-        from pipeline.farm.reuse import temporal_radius
+        from pipeline.farm.reuse import draft_radius, temporal_radius
 
         frames = job.frames if state is None else wanted_frames(job, state)
         limits = Limits.of(job)
@@ -66,6 +69,7 @@ class JobPlan:
             rounds=limits.rounds,
             radius=temporal_radius(job.config) if job.rehearsal is None else job.rehearsal.radius,
             every_round=job.denoises_every_round,
+            draft_radius=draft_radius(job),
             budget=limits.budget_spp is not None and job.replay is None,
             priority=job.priority if state is None or state.priority is None else state.priority,
             skipped=skipped,
@@ -76,8 +80,9 @@ class JobPlan:
         """Where each frame stands in the order."""
         return {frame: index for index, frame in enumerate(self.frames)}
 
-    def neighbours(self, frame: Frame) -> Iterator[Frame]:
+    def neighbours(self, frame: Frame, *, draft: bool = False) -> Iterator[Frame]:
         """The frames around one, itself among them, that the job has or had, in ascending order."""
-        for near in range(frame - self.radius, frame + self.radius + 1):
+        radius = self.draft_radius if draft and self.draft_radius is not None else self.radius
+        for near in range(frame - radius, frame + radius + 1):
             if near == frame or near in self.position or near in self.skipped:
                 yield near

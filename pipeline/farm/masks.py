@@ -1,4 +1,4 @@
-"""Painted maps that a shot names: checked, and frozen by content as the files of its scene are."""
+"""Maps and references that a shot names: checked, and frozen by content as the files of its scene are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.config.shot import Shot
 from pipeline.denoise import lambda_map
 from pipeline.errors import AssetError
+from pipeline.farm.references import freeze_references
 from pipeline.images.masks import read_mask
 from pipeline.scene import blobs as content
 
@@ -15,7 +16,7 @@ __all__ = ["freeze_lambda_map", "freeze_masks"]
 
 
 def freeze_masks(shot: Shot, config: dict[str, Any], blobs: Path) -> None:
-    """Puts a shot's painted maps into the blob directory: in the frozen config their names are those of blobs.
+    """Puts a shot's maps and references into the blob directory: in the frozen config their names are those of blobs.
 
     Args:
         shot: as configured.
@@ -23,7 +24,7 @@ def freeze_masks(shot: Shot, config: dict[str, Any], blobs: Path) -> None:
         blobs: the blob directory.
 
     Raises:
-        AssetError: the importance mask is not an image, or not of the frame's size.
+        AssetError: the importance mask, or a reference, is not an image, or not of the frame's size.
         ConfigError: the λ map is not an EXR, or not of the frame's size.
     """
     width, height = shot.resolution or (0, 0)
@@ -39,6 +40,8 @@ def freeze_masks(shot: Shot, config: dict[str, Any], blobs: Path) -> None:
         path = shot.resolve(shot.denoise.lambda_map)
         shape = None if shot.resolution is None else (height, width)
         config["denoise"]["lambda_map"] = freeze_lambda_map(path, shape, blobs)
+    # Only the oracle looks at a reference: another guide makes the same pictures with and without it.
+    config["sampling"]["reference"] = freeze_references(shot, blobs) if shot.sampling.guide == "oracle" else None
 
 
 def freeze_lambda_map(path: Path, shape: tuple[int, int] | None, blobs: Path) -> str:

@@ -33,6 +33,7 @@ __all__ = [
     "buffers",
     "control",
     "denoised",
+    "draft",
     "error",
     "failure",
     "frame_product",
@@ -47,7 +48,7 @@ __all__ = [
 
 Frame = int
 Kind = Literal[
-    "samples", "passes", "buffers", "denoised", "error", "stop", "frames", "report", "budget",
+    "samples", "passes", "buffers", "draft", "denoised", "error", "stop", "frames", "report", "budget",
     "absent", "failures", "attempts", "logs", "control",
 ]  # fmt: skip
 Queue = Literal["light", "render", "denoise"]
@@ -63,6 +64,7 @@ QUEUE_KINDS: Final[dict[Kind, Queue]] = {
     "report": "light",
     "budget": "light",
     "passes": "render",
+    "draft": "denoise",
     "denoised": "denoise",
     "frames": "denoise",
 }
@@ -121,6 +123,11 @@ def buffers(frame: Frame, r: int) -> str:
 def denoised(frame: Frame, r: int) -> str:
     """Denoised components after round r."""
     return f"rounds/{frame_text(frame)}/{_round(r)}/denoised"
+
+
+def draft(frame: Frame, r: int) -> str:
+    """Denoised components after round r from fewer neighbours than `denoised` has: for the guide alone."""
+    return f"rounds/{frame_text(frame)}/{_round(r)}/draft"
 
 
 def error(frame: Frame, r: int) -> str:
@@ -189,6 +196,7 @@ _EXPRESSIONS: Final[dict[Kind, str]] = {
     "samples": rf"samples/{_FRAME}/{_ROUND}",
     "buffers": rf"buffers/{_FRAME}/{_ROUND}",
     "denoised": rf"rounds/{_FRAME}/{_ROUND}/denoised",
+    "draft": rf"rounds/{_FRAME}/{_ROUND}/draft",
     "error": rf"rounds/{_FRAME}/{_ROUND}/error",
     "stop": rf"stop/{_FRAME}",
     "frames": rf"frames/{_FRAME}",

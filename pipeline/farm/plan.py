@@ -67,12 +67,12 @@ def inputs(job: JobPlan, task: str, view: View) -> list[str] | None:
     return Dependencies(job, view).inputs(task)
 
 
-def window(job: JobPlan, frame: Frame, r: int, view: View) -> dict[Frame, str] | None:
-    """The buffers that `denoised(frame, r)` reads, by frame; None while they cannot be known.
+def window(job: JobPlan, frame: Frame, r: int, view: View, *, draft: bool = False) -> dict[Frame, str] | None:
+    """The buffers that `denoised(frame, r)` or `draft(frame, r)` reads, by frame; None while they cannot be known.
 
     Frames of the window that are missing in it are beyond the job's range, or were never made.
     """
-    return Dependencies(job, view).window(frame, r)
+    return Dependencies(job, view).window(frame, r, draft=draft)
 
 
 def is_done(job: JobPlan, view: View) -> bool:
@@ -158,7 +158,8 @@ def removable(job: JobPlan, view: View, *, superseded_buffers: bool = False) -> 
 
 
 _RANK = {
-    kind: rank for rank, kind in enumerate(("stop", "frames", "error", "samples", "denoised", "buffers", "passes"))
+    kind: rank
+    for rank, kind in enumerate(("stop", "frames", "error", "samples", "denoised", "draft", "buffers", "passes"))
 }
 
 

@@ -108,7 +108,7 @@ def main(url: str, job_id: str) -> None:
             facts, arrays = recipes.make(task, job, products, context)
             products.publish(task, facts, arrays)
             kind, r = names.parse(task).kind, names.parse(task).round
-            if kind == "denoised":
+            if kind in ("denoised", "draft"):
                 denoising = time.perf_counter() - began
             if kind == "error":
                 pixels = products.facts(names.samples(frame, r or 0))["bounds"][-1]

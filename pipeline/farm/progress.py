@@ -203,8 +203,8 @@ class Progress:
             "done",
             round=stopped["round"],
             spp=stopped.get("spp"),
-            error=stopped.get("mean"),
-            error_p99=stopped.get("p99"),
+            error=facts.get("mean", stopped.get("mean")),
+            error_p99=facts.get("p99", stopped.get("p99")),
             samples=samples,
             expected=samples,
             seconds=seconds,
@@ -277,9 +277,11 @@ class Progress:
 
     def _denoise_seconds(self, frame: Frame, judged: int | None, listed: set[str]) -> float | None:
         """Time of the last round that was denoised before it was judged."""
-        if judged is None or names.denoised(frame, judged) not in listed:
+        pictures = [] if judged is None else [names.denoised(frame, judged), names.draft(frame, judged)]
+        there = next((name for name in pictures if name in listed), None)
+        if there is None:
             return None
-        seconds = self._facts(names.denoised(frame, judged)).get("seconds")
+        seconds = self._facts(there).get("seconds")
         return None if seconds is None else float(seconds)
 
     def _facts(self, name: str) -> Mapping[str, Any]:

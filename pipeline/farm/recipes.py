@@ -57,7 +57,7 @@ def make(task: str, job: Job, products: Products, context: Context) -> Made:
             from pipeline.farm import recipes_budget
 
             recipe = recipes_budget.budget
-        case "error" | "stop" | "denoised" | "frames":
+        case "error" | "stop" | "draft" | "denoised" | "frames":
             from pipeline.farm import recipes_frame
 
             recipe = getattr(recipes_frame, name.kind)

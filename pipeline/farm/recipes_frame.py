@@ -1,11 +1,11 @@
-"""What is made of a frame's buffers: error maps, decisions, denoised frames, the deliverable."""
+"""What is made of a frame's buffers: denoised frames, error maps, decisions, the deliverable."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from pipeline.config.denoise import Denoise
 from pipeline.denoise import lambda_map
 from pipeline.denoise.backends import Denoiser, backend
 from pipeline.denoise.cache import feature_cache
-from pipeline.denoise.frame import Frame
-from pipeline.denoise.weights import fingerprint
+from pipeline.denoise.guides import Guide, Judgement, Noisy, Oracle, Predicted
+from pipeline.denoise.weights import fingerprint, predictor
 from pipeline.errors import AssetError, DeviceError, ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.context import Context
@@ -25,18 +25,15 @@ from pipeline.farm.names import Name
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
 from pipeline.farm.recipes import Made
+from pipeline.farm.references import read_reference
 from pipeline.farm.windows import StoredWindow
 from pipeline.images import deliverable, viewing
 from pipeline.images.channels import BEAUTY
-from pipeline.render.allocate import predicted_smape
-from pipeline.render.buffers import FrameBuffers, luminance
+from pipeline.render.buffers import FrameBuffers
 from pipeline.render.moments import Moments, combine
 from pipeline.scene import blobs
 
-if TYPE_CHECKING:
-    from pipeline.denoise.error import ErrorEstimator
-
-__all__ = ["denoised", "error", "frames", "planned", "stop"]
+__all__ = ["denoised", "draft", "error", "frames", "planned", "stop"]
 
 
 def planned(job: Job, products: Products) -> JobPlan:
@@ -45,32 +42,26 @@ def planned(job: Job, products: Products) -> JobPlan:
 
 
 def error(name: Name, job: Job, products: Products, context: Context) -> Made:
-    """Predicted error per pixel, and the map that guides the next round.
-
-    Guide `error`: a network predicts the error of the denoised picture from it and the noisy one; that is the guide map
-    too (Vogels et al. 2018, §5). Guides `variance` and `uniform`: the error is that of the noisy means, from their
-    variance; the guide map is their relative variance (the same section's baseline).
-    """
+    """Error per pixel in the shot's metric, and the map that guides the next round: see `pipeline.denoise.guides`."""
     assert name.frame is not None and name.round is not None
     made = products.read(names.buffers(name.frame, name.round))
     frame = _combined(job, made.arrays)
-    if job.config["sampling"]["guide"] == "error":
-        clean = products.read(names.denoised(name.frame, name.round)).arrays
-        beauty = clean["emission"] + clean["diffuse"] + clean["specular"]
-        config = Denoise.model_validate(job.config["denoise"])
-        metric = job.config["sampling"]["metric"]
-        predicted = guide = _estimator(job, config, context).predict(Frame.of(frame), beauty, metric)
-    else:
-        predicted = predicted_smape(luminance(frame.beauty), frame.variance["beauty"])
-        guide = frame.relative_variance("beauty")
+    guide = _guide(job, context)
+    picture = None
+    if guide.looks_at_denoised:
+        drafts = planned(job, products).draft_radius is not None
+        kind = names.draft if drafts else names.denoised
+        picture = _beauty(products.read(kind(name.frame, name.round)).arrays)
+    began = time.perf_counter()
+    judged = guide.judge(name.frame, frame, picture)
     facts = {
-        "mean": float(predicted.mean(dtype=np.float64)),
-        "p99": float(np.percentile(predicted, 99)),
+        **_summary(judged),
         "spp": float(frame.count.mean(dtype=np.float64)),
         "samples_per_second": made.facts["samples_per_second"],
         "seconds": made.facts["seconds"],
+        "judge_seconds": round(time.perf_counter() - began, 4),
     }
-    return facts, {"error": predicted, "guide": guide}
+    return facts, {"error": judged.error, **({} if judged.guide is None else {"guide": judged.guide})}
 
 
 def stop(name: Name, job: Job, products: Products, context: Context) -> Made:
@@ -90,9 +81,18 @@ def stop(name: Name, job: Job, products: Products, context: Context) -> Made:
 
 def denoised(name: Name, job: Job, products: Products, context: Context) -> Made:
     """The denoised components of a frame, from the buffers of the frames around it."""
+    return _denoised(name, job, products, context, draft=False)
+
+
+def draft(name: Name, job: Job, products: Products, context: Context) -> Made:
+    """As `denoised`, from fewer neighbours: what the guide looks at in rounds that may not be the last."""
+    return _denoised(name, job, products, context, draft=True)
+
+
+def _denoised(name: Name, job: Job, products: Products, context: Context, *, draft: bool) -> Made:
     assert name.frame is not None and name.round is not None
     wanted = planned(job, products)
-    sources = plan.window(wanted, name.frame, name.round, products)
+    sources = plan.window(wanted, name.frame, name.round, products, draft=draft)
     if sources is None:
         raise ProductError(f"frame {name.frame}: the frames around it are not decided yet")
     window = StoredWindow(products, sources, job.config["sampling"]["combination"])
@@ -106,7 +106,7 @@ def denoised(name: Name, job: Job, products: Products, context: Context) -> Made
     denoiser = _denoiser(job, config, context)
     began = time.perf_counter()
     result = denoiser.denoise(window, name.frame, lambda_)
-    missing = [frame for frame in wanted.neighbours(name.frame) if frame not in window]
+    missing = [frame for frame in wanted.neighbours(name.frame, draft=draft) if frame not in window]
     facts = {
         "backend": denoiser.name,
         "lambda": lambda_ if isinstance(lambda_, float) else [float(lambda_.min()), float(lambda_.max())],
@@ -127,12 +127,12 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     made = products.read(names.buffers(number, last))
     frame = _combined(job, made.arrays)
     clean = products.read(names.denoised(number, last))
-    judged = products.read(names.error(number, last))
+    beauty = _beauty(clean.arrays)
+    judged = _judged(job, products, context, number, last, frame, beauty)
     config = Denoise.model_validate(job.config["denoise"])
     steered = _lambda(config, frame.shape, frame.ids, made.facts, context)
-    page = _deliverable(job, number, frame, made.facts, clean.arrays, judged.arrays["error"], steered)
+    page = _deliverable(job, number, frame, made.facts, clean.arrays, judged.error, steered)
     exr, clamped = deliverable.encode(page)
-    beauty = clean.arrays["emission"] + clean.arrays["diffuse"] + clean.arrays["specular"]
     png = viewing.png_bytes(viewing.to_display(beauty), text={"ViewingTransform": viewing.TRANSFORM})
     stem = f"{job.shot}.{names.frame_text(number)}"
     written = {}
@@ -145,8 +145,7 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
         "round": last,
         "reason": stopped.get("reason"),
         "spp": float(frame.count.mean(dtype=np.float64)),
-        "mean": judged.facts["mean"],
-        "p99": judged.facts["p99"],
+        **_summary(judged),
         "seconds": made.facts["seconds"],
         "denoise_seconds": clean.facts["seconds"],
         "dropped": made.facts["dropped"],
@@ -158,15 +157,48 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     return facts, {}
 
 
-def _estimator(job: Job, config: Denoise, context: Context) -> ErrorEstimator:
-    """The network that predicts the denoiser's errors, kept for the next task of this process."""
-    from pipeline.denoise.error import ErrorEstimator
+def _judged(
+    job: Job, products: Products, context: Context, number: int, last: int, frame: FrameBuffers, beauty: Any
+) -> Judgement:
+    """How good the delivered picture is: as the last round was judged, unless that was judged by a draft."""
+    if planned(job, products).draft_radius is not None:
+        return _guide(job, context).judge(number, frame, beauty)
+    return Judgement(products.read(names.error(number, last)).arrays["error"], None)
 
-    key = f"estimator {config.preset} {sorted(job.weights.items())}"
-    kept: ErrorEstimator | None = context.cache.get(key)
+
+def _summary(judged: Judgement) -> dict[str, float]:
+    return {"mean": judged.mean, "p99": judged.p99}
+
+
+def _beauty(clean: Any) -> NDArray[np.float32]:
+    beauty: NDArray[np.float32] = clean["emission"] + clean["diffuse"] + clean["specular"]
+    return beauty
+
+
+def _guide(job: Job, context: Context) -> Guide:
+    """The shot's guide; one that asks a network is kept for the next task of this process."""
+    sampling = job.config["sampling"]
+    kind, metric = sampling["guide"], sampling["metric"]
+    if kind == "error":
+        return _predicted(job, context, metric)
+    if kind == "oracle":
+        if context.blobs is None:
+            raise AssetError("references can only be read from a store with a local directory")
+        found, frozen = context.blobs, sampling["reference"]
+        return Oracle(lambda number, shape: read_reference(found, frozen, number, shape), metric)
+    return Noisy(metric, steers=kind == "variance")
+
+
+def _predicted(job: Job, context: Context, metric: str) -> Predicted:
+    from pipeline.denoise import error
+
+    preset = job.config["denoise"]["preset"]
+    key = f"guide {metric} {preset} {sorted(job.weights.items())}"
+    kept: Predicted | None = context.cache.get(key)
     if kept is None:
         _check_weights(job)
-        kept = context.cache[key] = ErrorEstimator(config.preset)
+        name = next((each for each in job.weights if each.startswith(predictor(preset))), None)
+        kept = context.cache[key] = Predicted(error.shipped_estimator(preset, metric, name=name), metric)
     return kept
 
 
@@ -231,7 +263,7 @@ def _deliverable(
     lambda_: NDArray[np.float32],
 ) -> deliverable.Deliverable:
     height, width = frame.shape
-    beauty = clean["emission"] + clean["diffuse"] + clean["specular"]
+    beauty = _beauty(clean)
 
     def motion(offset: NDArray[np.float32], valid: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.concatenate([offset, valid[..., None]], axis=-1)

@@ -52,17 +52,14 @@ def samples(name: Name, job: Job, products: Products, context: Context) -> Made:
     total, reason = granted(products, limits, frame, r, pixels=start.size, spent=spent)
     if total == 0:
         return {"slices": 0, "samples": 0, "bounds": [], "reason": reason, **verdict}, {}
-    if sampling["guide"] == "uniform":
-        counts = allocate.uniform(start.shape, total)
-    else:
-        counts = allocate.allocate(
-            judged.arrays["guide"],
-            start,
-            total,
-            importance=_importance(job, start.shape, context),
-            minimum=1 if sampling["combination"] == "unbiased" else 0,
-            seed=_rounding_seed(sampling["seed"], frame, r),
-        )
+    counts = allocate.next_map(
+        judged.arrays.get("guide"),
+        start,
+        total,
+        importance=_importance(job, start.shape, context),
+        unbiased=sampling["combination"] == "unbiased",
+        seed=allocate.rounding_seed(sampling["seed"], frame, r),
+    )
     rate = float(judged.facts["samples_per_second"]) or context.farm.assumed_samples_per_second
     return _plan(counts, start, rate, spent=spent, context=context)
 
@@ -185,10 +182,6 @@ def _importance(job: Job, shape: tuple[int, ...], context: Context) -> Any:
         (height, width), (rows, columns) = shape, values.shape
         raise AssetError(f"sampling.importance: the mask is {columns}×{rows}, the frame {width}×{height}")
     return values
-
-
-def _rounding_seed(seed: int, frame: int, r: int) -> int:
-    return (seed * 1_000_003 + (frame & 0xFFFFFFFF)) * 257 + r
 
 
 def _frame(name: Name) -> int:

@@ -21,6 +21,7 @@ __all__ = [
     "DENOISED_GUIDES",
     "REPLAYED",
     "digest",
+    "draft_radius",
     "has_budget",
     "pixel_config",
     "recipes",
@@ -43,7 +44,7 @@ _NOT_RENDERED: Final = frozenset({"denoise", "fps"})
 """Keys that no sample depends on."""
 _LIMITS: Final = frozenset({"max_spp", "target_error", "budget_spp"})
 """Keys of `sampling` that end the rounds, and change no round that both versions have."""
-_ROUNDS: Final[tuple[Kind, ...]] = ("buffers", "error", "denoised")
+_ROUNDS: Final[tuple[Kind, ...]] = ("buffers", "error", "denoised", "draft")
 """Kinds that are the same in versions of other limits. Not `samples`, which decide; nor `passes`, cut by their plan."""
 
 
@@ -83,6 +84,21 @@ def temporal_radius(config: Mapping[str, Any]) -> int:
     return int(radius)
 
 
+def draft_radius(job: Job) -> int | None:
+    """Frames on either side that a picture for the guide alone is denoised from; None where that is no other picture
+    than the last round's: it reads as many, or nothing is rendered."""
+    if not job.denoises_every_round or job.replay is not None:
+        return None
+    radius = _radius(job)
+    if job.rehearsal is not None:
+        wanted = job.rehearsal.draft_radius
+    else:
+        from pipeline.config.denoise import Denoise
+
+        wanted = Denoise.model_validate(job.config.get("denoise") or {}).draft_radius
+    return wanted if wanted is not None and wanted < radius else None
+
+
 def recipes(job: Job, *, frames: Iterable[Frame] | None = None, limits: bool = True) -> dict[Kind, str]:
     """The recipe of each kind of product that versions of a shot may share. Frozen scenes are left out: see `reusable`.
 
@@ -114,7 +130,8 @@ def recipes(job: Job, *, frames: Iterable[Frame] | None = None, limits: bool = T
         "weights": job.weights,
     }
     guided = digest(denoised if job.denoises_every_round else rendered)
-    kinds: tuple[Kind, ...] = (*_RENDERED, "budget") if shared else _RENDERED
+    drafts = draft_radius(job) is not None
+    kinds: tuple[Kind, ...] = (*_RENDERED, *(("budget",) if shared else ()), *(("draft",) if drafts else ()))
     return {**dict.fromkeys(kinds, guided), "denoised": digest(denoised)}
 
 
@@ -142,7 +159,7 @@ def reusable(job: Job, earlier: Job, *, frames: Iterable[Frame], earlier_frames:
     if "buffers" not in kinds:
         ours = recipes(job, frames=frames, limits=False)
         theirs = recipes(earlier, frames=earlier_frames, limits=False)
-        kinds = [kind for kind in _ROUNDS if ours[kind] == theirs[kind]]
+        kinds = [kind for kind in _ROUNDS if kind in ours and ours[kind] == theirs.get(kind)]
         rounds = _shared_rounds(job, earlier)
         if _radius(job):  # a denoiser's window reads neighbours up to where they stopped, which the limits decide
             if job.denoises_every_round:

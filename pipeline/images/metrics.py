@@ -7,7 +7,8 @@ viewer would see over the exposures that the reference spans.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy.ndimage import correlate1d
 from pipeline.errors import PenumbraError
 
 __all__ = [
+    "ERROR_MAPS",
     "dssim",
     "dssim_map",
     "flip",
@@ -156,6 +158,15 @@ def ms_dssim_map(image: Image, reference: Image) -> Map:
         d, r = _halved(d), _halved(r)
     errors: Map = (1.0 - similarity.mean(axis=-1)) / 2.0
     return errors
+
+
+ERROR_MAPS: Final[Mapping[str, Callable[[Image, Image], Map]]] = {
+    "smape": smape_map,
+    "mrse": rel_mse_map,
+    "dssim": dssim_map,
+    "ms_dssim": ms_dssim_map,
+}
+"""What `sampling.metric` may be: the error of every pixel of an image against its reference."""
 
 
 def flip(image: Image, reference: Image) -> float:

@@ -17,7 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["CAP", "allocate", "predicted_smape", "round_total", "slice_bounds", "systematic", "uniform"]
+from pipeline.images.metrics import RELMSE_EPSILON, SMAPE_EPSILON
+
+__all__ = [
+    "CAP",
+    "allocate",
+    "expected_error",
+    "next_map",
+    "round_total",
+    "rounding_seed",
+    "slice_bounds",
+    "systematic",
+    "uniform",
+]
 
 CAP = 8.0
 """One pixel gets at most this many times the mean."""
@@ -36,26 +48,58 @@ def round_total(pixels: int, first_spp: int, max_spp: int, round_: int) -> int:
     return pixels * min(first_spp * 2**round_, max_spp)
 
 
-def predicted_smape(mean: NDArray[Any], variance: NDArray[Any], epsilon: float = 1e-2) -> NDArray[np.float32]:
-    """Expected SMAPE of a pixel mean with Gaussian error: E|d − r| / (|d| + |r| + ε) ≈ √(2/π) σ / (2μ + ε).
+def expected_error(metric: str, mean: NDArray[Any], variance: NDArray[Any]) -> NDArray[np.float32]:
+    """Expected error of a pixel mean with Gaussian error, for r the truth and d = r + N(0, σ²).
 
-    It is the error of the *noisy* mean: what the `variance` guide stops on.
+        SMAPE:  E|d − r| / (|d| + |r| + ε) ≈ √(2/π) σ / (2μ + ε)      MrSE:  E(d − r)² / (r² + ε) ≈ σ² / (μ² + ε)
+
+    It is the error of the *noisy* mean: what the guides `variance` and `uniform` stop on.
 
     Args:
+        metric: `smape` or `mrse`. The others have no such form.
         mean: H×W luminance of the means.
         variance: H×W, of the mean.
-        epsilon: of SMAPE.
 
-    Source: Vogels et al. 2018, equation 2, for d = r + N(0, σ²).
+    Source: Vogels et al. 2018, equation 2 and §5.
     """
-    sigma = np.sqrt(np.maximum(variance, 0.0))
-    error = np.sqrt(2.0 / np.pi) * sigma / (2.0 * np.abs(mean) + epsilon)
-    return np.minimum(error, 1.0).astype(np.float32)
+    noise = np.maximum(variance, 0.0)
+    if metric == "smape":
+        error = np.minimum(np.sqrt(2.0 / np.pi * noise) / (2.0 * np.abs(mean) + SMAPE_EPSILON), 1.0)
+    elif metric == "mrse":
+        error = noise / (np.asarray(mean, np.float64) ** 2 + RELMSE_EPSILON)
+    else:
+        raise ValueError(f"{metric} of a noisy picture does not follow from its variance")
+    return np.asarray(error, np.float32)
 
 
 def uniform(shape: tuple[int, int], total: int) -> NDArray[np.uint32]:
     """`total` samples spread evenly; what does not divide goes to evenly spaced pixels."""
     return systematic(np.full(shape, total / (shape[0] * shape[1])), total, offset=0.5)
+
+
+def next_map(
+    guide: NDArray[Any] | None,
+    spent: NDArray[np.uint32],
+    total: int,
+    *,
+    importance: NDArray[Any] | None = None,
+    unbiased: bool = False,
+    seed: int = 0,
+) -> NDArray[np.uint32]:
+    """The next round's sample map as a shot has it: spread evenly where there is no guide, else by `allocate`.
+
+    Args:
+        guide, spent, total, importance, seed: see `allocate`; without a guide the last two are not looked at.
+        unbiased: the rounds are combined without bias, so that each needs a sample of every pixel.
+    """
+    if guide is None:
+        return uniform((spent.shape[0], spent.shape[1]), total)
+    return allocate(guide, spent, total, importance=importance, minimum=1 if unbiased else 0, seed=seed)
+
+
+def rounding_seed(seed: int, frame: int, r: int) -> int:
+    """Of the rounding of a frame's round, from the shot's seed."""
+    return (seed * 1_000_003 + (frame & 0xFFFFFFFF)) * 257 + r
 
 
 def allocate(

@@ -155,7 +155,7 @@ def test_all_missing_files_are_told_together(studio):
             {"sampling.guide": "error"},
             "guide error predicts the errors of the denoiser kpcn, and denoise.backend is none",
         ),
-        ({"sampling.guide": "oracle"}, "guide oracle needs a reference, and takes none yet (use variance or uniform)"),
+        ({"sampling.guide": "oracle"}, "guide oracle needs a reference, such as reference.%04d.exr"),
     ],
 )
 def test_what_needs_weights_is_refused_with_what_to_use_instead(studio, monkeypatch, overrides, words):

@@ -15,7 +15,8 @@ from pipeline.render.allocate import (
     BLOCK,
     CAP,
     allocate,
-    predicted_smape,
+    expected_error,
+    next_map,
     round_total,
     slice_bounds,
     systematic,
@@ -200,12 +201,36 @@ def test_the_predicted_smape_is_that_of_gaussian_noise(relative_sigma: float) ->
     rng = np.random.default_rng(0)
     noisy = mu * (1 + relative_sigma * rng.standard_normal(200_000))
     measured = np.mean(np.abs(noisy - mu) / (np.abs(noisy) + mu + 1e-2))
-    predicted = predicted_smape(np.array([mu]), np.array([(mu * relative_sigma) ** 2]))
+    predicted = expected_error("smape", np.array([mu]), np.array([(mu * relative_sigma) ** 2]))
     assert_allclose(predicted, measured, rtol=0.03)
 
 
+@pytest.mark.parametrize("relative_sigma", [0.01, 0.2])
+def test_the_expected_squared_error_is_that_of_gaussian_noise(relative_sigma: float) -> None:
+    mu = 0.5
+    noisy = mu * (1 + relative_sigma * np.random.default_rng(0).standard_normal(200_000))
+    measured = np.mean((noisy - mu) ** 2 / (mu**2 + 1e-2))
+    assert_allclose(expected_error("mrse", np.array([mu]), np.array([(mu * relative_sigma) ** 2])), measured, rtol=0.02)
+
+
+@pytest.mark.parametrize("metric", ["dssim", "ms_dssim", "psnr"])
+def test_a_metric_that_variance_says_nothing_of_is_refused(metric: str) -> None:
+    with pytest.raises(ValueError, match=metric):
+        expected_error(metric, np.ones(1), np.ones(1))
+
+
+def test_without_a_guide_a_round_is_spread_evenly_and_unbiased_rounds_reach_every_pixel() -> None:
+    spent = np.full(SHAPE, 4, np.uint32)
+    guide = np.zeros(SHAPE)
+    guide[3:6, 4:9] = 1.0
+
+    assert_array_equal(next_map(None, spent, 3 * PIXELS), uniform(SHAPE, 3 * PIXELS))
+    assert next_map(guide, spent, 2 * PIXELS, unbiased=True).min() >= 1
+    assert next_map(guide, spent, 2 * PIXELS).min() == 0
+
+
 def test_the_predicted_smape_of_black_without_noise_is_zero_and_never_exceeds_one() -> None:
-    assert_allclose(predicted_smape(np.array([0.0, 0.0]), np.array([0.0, 1e9])), [0, 1])
+    assert_allclose(expected_error("smape", np.array([0.0, 0.0]), np.array([0.0, 1e9])), [0, 1])
 
 
 def two_rounds(rng: np.random.Generator) -> tuple[float, float]:

@@ -1,12 +1,14 @@
 """The error predictor: from the noisy and the denoised picture, where the denoised one is still wrong.
 
-Six residual blocks, at a quarter of the resolution in the `fast` preset; one trunk, a map for each guiding metric.
+Six residual blocks, at a quarter of the resolution in the `fast` preset. One trunk has a map for each of its guiding
+metrics: all four, or one alone as in the paper.
 
 Source: Vogels et al. 2018, §5.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.config.sampling import METRICS
 from pipeline.denoise.frame import Frame
 from pipeline.denoise.network.encoder import xavier
 from pipeline.denoise.network.extractor import ResidualBlock
@@ -22,12 +25,9 @@ from pipeline.denoise.network.sources import exposure
 from pipeline.errors import ConfigError
 from pipeline.render.buffers import luminance
 
-__all__ = ["CHANNELS", "ERROR_PRESETS", "METRICS", "ErrorPredictor", "ErrorPreset", "error_inputs", "error_preset"]
+__all__ = ["CHANNELS", "ERROR_PRESETS", "ErrorPredictor", "ErrorPreset", "error_inputs", "error_preset"]
 
 Array = NDArray[np.float32]
-
-METRICS = ("smape", "mrse", "dssim", "ms_dssim")
-"""Guiding metrics, in the order of the maps."""
 
 CHANNELS = 16
 """Of `error_inputs`."""
@@ -92,14 +92,20 @@ def error_inputs(frame: Frame, denoised: Array) -> Array:
 
 
 class ErrorPredictor(nn.Module):
-    """B×CHANNELS×H×W → B×len(METRICS)×⌈H/stride⌉×⌈W/stride⌉, ≥ 0: mean error of each cell's pixels."""
+    """B×CHANNELS×H×W → B×len(metrics)×⌈H/stride⌉×⌈W/stride⌉, ≥ 0: mean error of each cell's pixels.
 
-    def __init__(self, preset: ErrorPreset) -> None:
+    Args:
+        preset: its size.
+        metrics: guiding metrics, in the order of the maps.
+    """
+
+    def __init__(self, preset: ErrorPreset, metrics: Sequence[str] = METRICS) -> None:
         super().__init__()
         self.preset = preset
+        self.metrics = tuple(metrics)
         self.first = nn.Conv2d(CHANNELS * preset.stride**2, preset.width, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(preset.width) for _ in range(preset.blocks)))
-        self.last = nn.Conv2d(preset.width, len(METRICS), 1)
+        self.last = nn.Conv2d(preset.width, len(self.metrics), 1)
         self.apply(xavier)
         nn.init.constant_(self.last.bias, -3.0)  # type: ignore[arg-type]  # errors are small: softplus(−3) is 0.05
 

@@ -69,7 +69,7 @@ def test_weights_are_a_part_of_the_key_of_jobs_that_use_them() -> None:
 
     assert one["weights"] == {"fast": "one"} and one["rendering"] == HERE_KEY
     assert len({one["key"], other["key"], HERE_KEY}) == 3
-    guided = {"sampling": {"guide": "error"}, "denoise": {"backend": "kpcn", "preset": "paper"}}
+    guided = {"sampling": {"guide": "error", "metric": "smape"}, "denoise": {"backend": "kpcn", "preset": "paper"}}
     named = environment_of(guided, rendering, lambda preset: preset)["weights"]
     assert named == {"paper": "paper", "error-paper": "error-paper"}
 

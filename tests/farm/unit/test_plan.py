@@ -65,9 +65,9 @@ def farms(draw: st.DrawFn) -> tuple[JobPlan, Simulation, random.Random]:
     frames = tuple(range(1001, 1001 + draw(st.integers(1, 6))))
     rounds = draw(st.integers(1, 4))
     stops = {frame: draw(st.integers(0, rounds - 1)) for frame in frames}
-    job = JobPlan(
-        frames, rounds, radius=draw(st.integers(0, 3)), every_round=draw(st.booleans()), budget=draw(st.booleans())
-    )
+    radius, every_round = draw(st.integers(0, 3)), draw(st.booleans())
+    drafts = draw(st.none() | st.integers(0, radius - 1)) if every_round and radius else None
+    job = JobPlan(frames, rounds, radius, every_round=every_round, draft_radius=drafts, budget=draw(st.booleans()))
     return job, Simulation(stops, slices=draw(st.integers(1, 3))), random.Random(draw(st.integers(0, 2**32)))
 
 
@@ -340,6 +340,24 @@ def test_a_window_reads_each_neighbour_up_to_where_it_stopped() -> None:
     assert view.reads["rounds/1002/r01/denoised"] == ["buffers/1001/r01", "buffers/1002/r01", "buffers/1003/r00"]
     assert view.reads["rounds/1003/r00/denoised"] == ["buffers/1002/r00", "buffers/1003/r00", "buffers/1004/r00"]
     assert plan.window(job, 1004, 2, view) == {1003: "buffers/1003/r00", 1004: "buffers/1004/r02"}
+
+
+def test_rounds_that_guide_may_read_fewer_neighbours_and_the_last_one_is_denoised_anew_from_all() -> None:
+    # T: buffers → draft → error, stop → denoised
+    stops = {1001: 1, 1002: 0, 1003: 1}
+    job = JobPlan(tuple(stops), 2, radius=2, every_round=True, draft_radius=0)
+    view = Simulation(stops, slices=1, there=["samples/1001/r00", "buffers/1001/r00"])
+    assert plan.after(job, "buffers/1001/r00", view) == ["rounds/1001/r00/draft"]
+    view.there.add("rounds/1001/r00/draft")
+    assert plan.after(job, "rounds/1001/r00/draft", view) == ["rounds/1001/r00/error"]
+    run(job, view)
+
+    assert view.reads["rounds/1001/r01/draft"] == ["buffers/1001/r01"]
+    assert view.reads["rounds/1001/r01/error"] == ["buffers/1001/r01", "rounds/1001/r01/draft"]
+    assert view.reads["rounds/1001/r01/denoised"] == ["buffers/1001/r01", "buffers/1002/r00", "buffers/1003/r01"]
+    assert sorted(name for name in view.there if name.endswith("denoised")) == [
+        "rounds/1001/r01/denoised", "rounds/1002/r00/denoised", "rounds/1003/r01/denoised",
+    ]  # fmt: skip
 
 
 def test_frames_that_the_job_does_not_have_are_no_neighbours() -> None:

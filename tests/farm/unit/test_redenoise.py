@@ -68,9 +68,6 @@ class Recorder:
 class Judge:
     """An error predictor to which a change of brightness is an error."""
 
-    def __init__(self, preset: str) -> None:
-        self.preset = preset
-
     def predict(self, frame: Any, denoised: np.ndarray, metric: str) -> np.ndarray:
         change = np.abs(denoised - frame.beauty).mean(axis=-1)
         return (change / (change + 1)).astype(np.float32)
@@ -82,10 +79,10 @@ def surround(patch: pytest.MonkeyPatch, folder: Path) -> Recorder:
     (folder / "weights").mkdir(parents=True)
     for name in ("fast", "error-fast"):
         (folder / "weights" / f"{name}.safetensors").write_bytes(b"numbers")
-        (folder / "weights" / f"{name}.json").write_text("{}")
+        (folder / "weights" / f"{name}.json").write_text('{"metrics": ["smape"]}')
     patch.setattr(weights, "directory", lambda: folder / "weights")
     patch.setattr("pipeline.farm.recipes_frame.backend", lambda config, cache: recorder)
-    patch.setattr("pipeline.denoise.error.ErrorEstimator", Judge)
+    patch.setattr("pipeline.denoise.error.shipped_estimator", lambda preset, metric, name: Judge())
     patch.setattr("pipeline.config.load.require_available", lambda *_: None)
     return recorder
 
