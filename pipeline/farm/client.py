@@ -25,7 +25,7 @@ from pipeline.farm.store import Store
 if TYPE_CHECKING:
     from pipeline.farm.embedded import EmbeddedFarm
     from pipeline.farm.leases import Held
-    from pipeline.farm.queues import Queues
+    from pipeline.farm.queues import Queues, Ticket
 
 __all__ = ["BrokerDown", "Farm", "State"]
 
@@ -133,6 +133,10 @@ class Farm:
     def queues(self) -> dict[str, int]:
         """How many tasks wait in each queue."""
         return self._ask(lambda queues: queues.lengths(), {})
+
+    def waiting(self) -> dict[str, list[Ticket]]:
+        """The tasks in each queue, the one that is served last in front."""
+        return self._ask(lambda queues: queues.waiting(queues.lengths()), {})
 
     def running(self, job: Job | str | None = None) -> list[Held]:
         """The tasks at work, of one job or all, with who works on them, since when, and how far they are."""
