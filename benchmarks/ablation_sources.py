@@ -66,6 +66,7 @@ def seen(sample: Sample, look: Look) -> Sample:
     return Sample(
         window={k: None if frame is None else _filtered_frame(frame) for k, frame in sample.window.items()},
         reference={name: _filtered(image) for name, image in sample.reference.items()},
+        raw={name: _filtered(image) for name, image in sample.raw.items()},
         reference_albedo=_filtered(sample.reference_albedo),
     )
 

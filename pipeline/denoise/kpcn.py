@@ -25,6 +25,7 @@ from pipeline.config.denoise import TEMPORAL_RADIUS
 from pipeline.denoise import weights
 from pipeline.denoise.backends import DEMODULATION, Denoised
 from pipeline.denoise.frame import UNSPLIT, Frame, Window, frame_of
+from pipeline.denoise.memory import kept_heap
 from pipeline.denoise.motion import trajectories
 from pipeline.denoise.network.gather import gather_nearest, nearest_index
 from pipeline.denoise.network.model import Images, KernelPredictor, Neighbour, image_pyramid
@@ -48,6 +49,14 @@ HELD = 2**30
 
 KEPT = 2**29
 """Bytes of features of single frames that are kept in memory for the next windows."""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Where the centre's pixels are in a neighbour: flat indices and whether they are valid, as `nearest_index`."""
+
+    pixels: tuple[Tensor, Tensor]
+    levels: list[tuple[Tensor, Tensor]]  # of features
 
 
 @dataclass(frozen=True)
@@ -161,11 +170,9 @@ class Kpcn:
 
     # --- The window ------------------------------------------------------------------------------------------------
 
-    def _open(
-        self, window: Window, centre: int, lambda_: Array | float
-    ) -> tuple[Frame, dict[int, tuple[Array, NDArray[np.bool_]]]]:
-        """The centre frame, and where its pixels are in each neighbour."""
-        frame = frame_of(window, centre).sane()
+    def _open(self, window: Window, centre: int, lambda_: Array | float) -> tuple[Frame, dict[int, _Way]]:
+        """The centre frame, and the ways to its neighbours."""
+        frame = frame_of(window, centre)
         if frame.source not in self.network.encoders:
             known = ", ".join(self.network.encoders)
             raise ConfigError(
@@ -176,7 +183,13 @@ class Kpcn:
         _check_lambda(lambda_, frame.shape)
         near = sorted(window, key=lambda number: (abs(number - centre), number))
         near = [n for n in near if n != centre and abs(n - centre) <= self.radius and window.get(n) is not None]
-        return frame, dict(trajectories(window, centre, near)) if near else {}
+        return frame, {n: self._way(*found) for n, found in trajectories(window, centre, near).items()} if near else {}
+
+    def _way(self, offset: Array, valid: NDArray[np.bool_]) -> _Way:
+        toward = torch.from_numpy(np.moveaxis(offset, -1, 0).copy())[None].to(self.device)
+        found = torch.from_numpy(valid)[None].to(self.device)
+        strides = [self.network.stride(level) for level in range(self.network.levels)]
+        return _Way(nearest_index(toward, found), [nearest_index(toward, found, stride) for stride in strides])
 
     def _components(self, frame: Frame) -> list[str]:
         """What is to be denoised: components that are not 0 everywhere."""
@@ -187,13 +200,13 @@ class Kpcn:
         component: str,
         frame: Frame,
         centre: int,
-        around: Mapping[int, tuple[Array, NDArray[np.bool_]]],
+        around: Mapping[int, _Way],
         window: Window,
     ) -> _Part:
         neighbours: list[Neighbour] = []
         colours, masks = [], []
-        for number, (offset, valid) in around.items():
-            other = frame_of(window, number).sane()
+        for number, way in around.items():
+            other = frame_of(window, number)
             if other.shape != frame.shape:
                 raise ConfigError(
                     f"frame {number} is {other.shape[1]}×{other.shape[0]}, frame {centre} is "
@@ -202,17 +215,16 @@ class Kpcn:
             features = self._frame_features(component, other, number, window)
             carried = self._tensor(_carried(other, component))
             del other
-            toward = torch.from_numpy(np.moveaxis(offset, -1, 0).copy())[None].to(self.device)
-            found = torch.from_numpy(valid)[None].to(self.device)
-            index, kept = nearest_index(toward, found)
+            index, kept = way.pixels
             colours.append(gather_nearest(carried, index))
             masks.append(kept[:, None].float())
-            gathered, levels = [], []
-            for level, feature in enumerate(features):
-                index, kept = nearest_index(toward, found, self.network.stride(level))
-                gathered.append(gather_nearest(feature, index))
-                levels.append(kept[:, None].float())
-            neighbours.append(Neighbour(gathered, levels, number - centre))
+            neighbours.append(
+                Neighbour(
+                    [gather_nearest(each, at) for each, (at, _) in zip(features, way.levels, strict=True)],
+                    [found[:, None].float() for _, found in way.levels],
+                    number - centre,
+                )
+            )
         own = self._tensor(_carried(frame, component))
         everywhere = torch.ones(1, 1, *frame.shape, device=self.device)
         images = image_pyramid(
@@ -336,7 +348,7 @@ class Kpcn:
 
     def _tensor(self, planes: Array) -> Tensor:
         """C×H×W → 1×C×H×W on the device."""
-        return torch.from_numpy(np.ascontiguousarray(planes, np.float32))[None].to(self.device)
+        return torch.from_numpy(planes)[None].to(self.device)
 
     def _autocast(self) -> torch.autocast:
         """bfloat16 where that is quicker."""
@@ -348,14 +360,14 @@ class Kpcn:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), kept_heap():
                 yield
         finally:
             torch.set_num_threads(before)
 
 
 class _Held(Mapping[int, Frame | None]):
-    """A window whose frames are loaded once, not once per component, as long as they are not too large to be held."""
+    """A window of sane frames, loaded once, not once per component, as long as they are not too large to be held."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -368,6 +380,8 @@ class _Held(Mapping[int, Frame | None]):
         if number in self._held:
             return self._held[number]
         frame = self._window[number]
+        if frame is not None:
+            frame = frame.sane()
         size = 0 if frame is None else frame.nbytes
         if self._bytes + size <= HELD:
             self._held[number], self._bytes = frame, self._bytes + size

@@ -53,5 +53,5 @@ class ScaleCompositing(nn.Module):
         low = upsample(coarse, size, mode)
         seen = [torch.log1p((image * exposed).clamp_min(0)) for image in (fine, low)]
         x = torch.cat([*seen, hint.to(seen[0].dtype)], dim=1)
-        x = F.relu(self.second(F.relu(self.first(x))))
+        x = F.relu(self.second(F.relu(self.first(x), inplace=True)), inplace=True)
         return torch.sigmoid(self.last(x).float() + hint.float())

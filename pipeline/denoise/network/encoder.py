@@ -26,8 +26,8 @@ class Encoder(nn.Module):
     Args:
         channels: of the source's inputs.
         width: of the features.
-        stride: 2 folds each 2×2 block of pixels into channels first (nothing is lost, a quarter of the work); H and W
-            must then be even.
+        stride: 2 sees each 2×2 block of pixels as channels of one cell (nothing is lost, a quarter of the work); H and
+            W must then be even.
     """
 
     def __init__(self, channels: int, width: int, *, stride: int = 1) -> None:
@@ -37,8 +37,13 @@ class Encoder(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self.first.weight
         if self.stride > 1:
-            x = F.pixel_unshuffle(x, self.stride)
-            if x.device.type == "cpu":
-                x = x.contiguous(memory_format=torch.channels_last)
-        return F.relu(self.second(F.relu(self.first(x))))
+            # 3×3 cells of stride × stride pixels (as of `pixel_unshuffle`) are one kernel that moves by the stride.
+            s, width = self.stride, len(weight)
+            cells = weight.view(width, -1, s, s, 3, 3)
+            weight = cells.permute(0, 1, 4, 2, 5, 3).reshape(width, -1, 3 * s, 3 * s)
+        if x.device.type == "cpu":
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = F.conv2d(x, weight, self.first.bias, stride=self.stride, padding=self.stride)
+        return F.relu(self.second(F.relu(x, inplace=True)), inplace=True)

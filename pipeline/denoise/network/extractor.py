@@ -24,7 +24,8 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(F.relu(x))))
+        y: Tensor = self.second(F.relu(self.first(F.relu(x)), inplace=True))
+        return y.add_(x)
 
 
 class ResidualExtractor(nn.Module):
@@ -75,4 +76,4 @@ class _Pair(nn.Module):
         self.second = nn.Conv2d(out, out, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.second(F.relu(self.first(x))))
+        return F.relu(self.second(F.relu(self.first(x), inplace=True)), inplace=True)

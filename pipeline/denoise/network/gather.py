@@ -76,12 +76,19 @@ def gather_nearest(images: Tensor, index: Tensor) -> Tensor:
         index: B×h×w, int64, flat into H·W; of `nearest_index`.
 
     Returns:
-        B×C×h×w. What it holds at invalid cells means nothing: mask it.
+        B×C×h×w, in the memory format of `images`. What it holds at invalid cells means nothing: mask it.
 
     Raises:
         ValueError: the batches differ.
     """
     if images.dim() != 4 or index.dim() != 3 or images.shape[0] != index.shape[0]:
         raise ValueError(f"images B×C×H×W and index B×h×w do not fit: {tuple(images.shape)}, {tuple(index.shape)}")
-    flat = index.flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1)
-    return images.flatten(2).gather(2, flat).reshape(*images.shape[:2], *index.shape[1:])
+    batch, channels, height, width = images.shape
+    if images.is_contiguous():
+        flat = index.flatten(1).unsqueeze(1).expand(-1, channels, -1)
+        return images.flatten(2).gather(2, flat).view(batch, channels, *index.shape[1:])
+    # Channels-last, and so it stays: all channels of a pixel are a row of memory, copied at once.
+    pixels = images.permute(0, 2, 3, 1).reshape(batch * height * width, channels)
+    first = torch.arange(batch, device=index.device)[:, None] * (height * width)
+    rows = pixels.index_select(0, (index.flatten(1) + first).flatten())
+    return rows.view(batch, *index.shape[1:], channels).permute(0, 3, 1, 2)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from pipeline.denoise.network.compositing import ScaleCompositing, composite
 from pipeline.denoise.network.encoder import Encoder, xavier
 from pipeline.denoise.network.extractor import ResidualExtractor, UNet
-from pipeline.denoise.network.kernels import apply_kernels
+from pipeline.denoise.network.kernels import apply_kernels, apply_progressively
 from pipeline.denoise.network.presets import Preset
 from pipeline.denoise.network.pyramid import downsample
 from pipeline.denoise.network.sources import coarser, source
@@ -159,7 +159,8 @@ class KernelPredictor(nn.Module):
         window = []
         for level, own in enumerate(centre):
             temporal: Any = self.temporal[level if self.preset.unet else 0]
-            compared = [temporal.compare(own, n.features[level], n.valid[level], n.distance) for n in neighbours]
+            part = temporal.own(own) if neighbours else own
+            compared = [temporal.compare(part, n.features[level], n.valid[level], n.distance) for n in neighbours]
             window.append([temporal.gather(own, compared), *compared])
         return window
 
@@ -192,14 +193,12 @@ class KernelPredictor(nn.Module):
             result = composite(fine, result, alpha, mode)
         return result
 
-    def kernel_logits(self, scale: int, features: Sequence[Tensor], log_lambda: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of one scale's kernels, B×F×K×H×W, and the hint for α, B×1×H×W."""
+    def kernel_logits(self, scale: int, features: Tensor, log_lambda: Tensor, *, centre: bool) -> Tensor:
+        """Logits of one frame's kernels at one scale, and the hint for α: B×(K + 1)×H×W."""
         special = self.specialisation[self._weights(scale)]
-        centre, *others = features
-        own = self._head(self.centre_heads, scale)(special(centre, log_lambda))
-        head = self._head(self.neighbour_heads, scale)
-        kernels = [own[:, :-1], *(head(special(other, log_lambda))[:, :-1] for other in others)]
-        return torch.stack(kernels, dim=1), own[:, -1:]
+        heads = self.centre_heads if centre else self.neighbour_heads
+        logits: Tensor = self._head(heads, scale)(special(features, log_lambda))
+        return logits
 
     def _at(
         self,
@@ -224,13 +223,30 @@ class KernelPredictor(nn.Module):
             bottom = min(rows, top + step)
             a, b = max(0, top - halo), min(rows, bottom + halo)  # rows of features, with what kernels reach
             cut = lambda_[..., a:b, :] if lambda_.shape[-2] > 1 else lambda_
-            logits, hint = self.kernel_logits(scale, [each[..., a:b, :] for each in features], cut)
             y0, y1 = a * finer, min(height, b * finer)
-            logits, hint = logits[..., : y1 - y0, :width], hint[..., : y1 - y0, :width]
-            done = apply_kernels(
-                image.colour[..., y0:y1, :], logits, image.valid[..., y0:y1, :], size=self.preset.kernel
-            )
+            strip = Images(image.colour[..., y0:y1, :], image.valid[..., y0:y1, :])
+            done, hint = self._filtered(scale, [each[..., a:b, :] for each in features], strip, cut)
             inner = slice(top * finer - y0, min(height, bottom * finer) - y0)
             outputs.append(done[..., inner, :])
             hints.append(hint[..., inner, :])
         return torch.cat(outputs, dim=-2), torch.cat(hints, dim=-2)
+
+    def _filtered(
+        self, scale: int, features: Sequence[Tensor], image: Images, log_lambda: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As `_at`, of what was cut to a strip. Without gradients, one frame's kernels exist at a time."""
+        height, width = image.colour.shape[-2:]
+        hints = []
+
+        def logits_of(frame: int) -> Tensor:
+            found = self.kernel_logits(scale, features[frame], log_lambda, centre=frame == 0)[..., :height, :width]
+            if frame == 0:
+                hints.append(found[:, -1:])
+            return found[:, :-1]
+
+        if torch.is_grad_enabled():
+            logits = torch.stack([logits_of(frame) for frame in range(len(features))], dim=1)
+            done = apply_kernels(image.colour, logits, image.valid, size=self.preset.kernel)
+        else:
+            done = apply_progressively(image.colour, logits_of, image.valid, size=self.preset.kernel)
+        return done, hints[0]

@@ -143,7 +143,7 @@ def inputs(frame: Frame, component: str, exposed: float, *, of: Source | None = 
     """
     height, width = frame.shape
     wanted = of if of is not None else source(frame.source)
-    planes = np.empty((wanted.channels, height, width), np.float32)
+    stacked = np.empty((height, width, wanted.channels), np.float32)  # as the network's convolutions read it
     colour = noisy(frame, component)
     at = 0
     for feature in wanted.features:
@@ -168,8 +168,9 @@ def inputs(frame: Frame, component: str, exposed: float, *, of: Source | None = 
             count = np.zeros((height, width), np.float32) if frame.count is None else frame.count
             value = np.log2(1 + count) / 8
         channels = CHANNELS[feature]
-        planes[at : at + channels] = value if value.ndim == 2 else np.moveaxis(value, -1, 0)
+        stacked[..., at : at + channels] = value[..., None] if value.ndim == 2 else value
         at += channels
+    planes: Array = np.moveaxis(stacked, -1, 0)
     return planes
 
 

@@ -34,8 +34,13 @@ class Specialisation(nn.Module):
 
     def forward(self, x: Tensor, log_lambda: Tensor) -> Tensor:
         """`log_lambda`: B×1×H×W at the resolution of x, or broadcastable to it."""
-        plane = log_lambda.to(x.dtype).expand(x.shape[0], 1, *x.shape[-2:])
-        return x + plane * self.second(F.relu(self.first(torch.cat([x, plane], dim=1))))
+        if not torch.is_grad_enabled() and not log_lambda.any():
+            return x
+        plane = log_lambda.to(x.dtype)
+        # As a convolution of x and the plane side by side, without a copy of x.
+        of_x, of_plane = self.first.weight.split([x.shape[1], 1], dim=1)
+        seen = F.conv2d(x, of_x, self.first.bias) + F.conv2d(plane, of_plane)
+        return x + plane * self.second(F.relu(seen, inplace=True))
 
 
 class KernelHead(nn.Module):
@@ -56,5 +61,10 @@ class KernelHead(nn.Module):
         self.predict = nn.Conv2d(width, (size * size + 1) * upscale**2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = self.predict(F.relu(x))
+        assert self.predict.bias is not None
+        weight, bias = self.predict.weight.flatten(1), self.predict.bias[:, None]
+        # The 1×1 convolution as a product of matrices: of features in any memory format it makes planes in rows of
+        # memory, as the kernels' application reads them.
+        planes = [torch.addmm(bias, weight, pixels.flatten(1)) for pixels in F.relu(x)]
+        logits = (planes[0][None] if len(planes) == 1 else torch.stack(planes)).unflatten(2, x.shape[2:])
         return F.pixel_shuffle(logits, self.upscale) if self.upscale > 1 else logits

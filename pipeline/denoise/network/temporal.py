@@ -37,22 +37,34 @@ class Temporal(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))
         self.centre = nn.Conv2d(width, width, 3, padding=1, bias=False)
 
-    def compare(self, centre: Tensor, neighbour: Tensor, valid: Tensor, distance: int) -> Tensor:
+    def own(self, centre: Tensor) -> Tensor:
+        """The centre frame's part of every comparison, B×width×H×W."""
+        return F.conv2d(centre, self.meet.weight[:, : centre.shape[1]], self.meet.bias, padding=1)
+
+    def compare(self, own: Tensor, neighbour: Tensor, valid: Tensor, distance: int) -> Tensor:
         """Features of one neighbour.
 
         Args:
-            centre: B×width×H×W.
-            neighbour: the same of the neighbour, gathered along the motion.
+            own: of the centre frame, from `own`.
+            neighbour: B×width×H×W features of the neighbour, gathered along the motion.
             valid: B×1×H×W in [0, 1]: where the gathering found the pixel.
             distance: frames from the centre; past and future look alike to the network, their order does not matter.
         """
-        valid = valid.to(centre.dtype)
-        apart = torch.full_like(valid, abs(distance) / _REACH)
-        return self.blocks(self.meet(torch.cat([centre, neighbour * valid, valid, apart], dim=1)))
+        width = neighbour.shape[1]
+        valid = valid.to(neighbour.dtype)
+        flags = torch.cat([valid, torch.full_like(valid, abs(distance) / _REACH)], dim=1)
+        # One convolution of all that, side by side, in parts: nothing is copied, and the centre's part serves all.
+        met = F.conv2d(neighbour * valid, self.meet.weight[:, width : 2 * width], padding=1).add_(own)
+        met = met.add_(F.conv2d(flags, self.meet.weight[:, 2 * width :], padding=1))
+        features: Tensor = self.blocks(met)
+        return features
 
     def gather(self, centre: Tensor, compared: Sequence[Tensor]) -> Tensor:
         """Features of the centre frame: its own, and what the comparisons add."""
         if not compared:
             return centre
-        mean = torch.stack([F.relu(each) for each in compared]).mean(dim=0)
-        return centre + self.centre(mean)
+        mean = F.relu(compared[0])
+        for each in compared[1:]:
+            mean = mean + F.relu(each)
+        gathered: Tensor = self.centre(mean / len(compared))
+        return gathered.add_(centre)

@@ -78,6 +78,7 @@ def orient(sample: Sample, orientation: int) -> Sample:
     return Sample(
         window=_each(sample, turned_frame),
         reference={name: turned(image) for name, image in sample.reference.items()},
+        raw={name: turned(image) for name, image in sample.raw.items()},
         reference_albedo=turned(sample.reference_albedo),
     )
 
@@ -105,6 +106,7 @@ def permute_colours(sample: Sample, order: Sequence[int]) -> Sample:
     return Sample(
         window=_each(sample, permuted_frame),
         reference={name: permuted(image) for name, image in sample.reference.items()},
+        raw={name: permuted(image) for name, image in sample.raw.items()},
         reference_albedo=permuted(sample.reference_albedo),
     )
 
@@ -127,7 +129,8 @@ def expose(sample: Sample, stops: float) -> Sample:
         )
 
     reference = {name: image * gain for name, image in sample.reference.items()}
-    return replace(sample, window=_each(sample, exposed), reference=reference)
+    raw = {name: image * gain for name, image in sample.raw.items()}
+    return replace(sample, window=_each(sample, exposed), reference=reference, raw=raw)
 
 
 def turn_world(sample: Sample, axes: Array) -> Sample:

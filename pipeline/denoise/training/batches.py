@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Batch:
         distances: per neighbour: frames from the centre.
         exposed: kB×1×1×1.
         reference: kB×3×H×W, of each component.
+        raw: the same, of renders that were not denoised.
         albedo: B×3×H×W, reference plus DEMODULATION.
     """
 
@@ -57,6 +58,7 @@ class Batch:
     distances: list[int]
     exposed: Tensor
     reference: Tensor
+    raw: Tensor
     albedo: Tensor
 
 
@@ -107,7 +109,8 @@ def batch_of(samples: Sequence[Sample], components: Sequence[str]) -> Batch:
         valid=valid,
         distances=order[1:],
         exposed=torch.tensor(exposed, dtype=torch.float32).reshape(-1, 1, 1, 1),
-        reference=torch.from_numpy(np.stack([_reference(s, c) for c in components for s in samples])),
+        reference=torch.from_numpy(np.stack([_target(s, s.reference, c) for c in components for s in samples])),
+        raw=torch.from_numpy(np.stack([_target(s, s.raw, c) for c in components for s in samples])),
         albedo=torch.from_numpy(
             np.stack([np.moveaxis(s.reference_albedo, -1, 0) for s in samples]) + np.float32(DEMODULATION)
         ),
@@ -120,15 +123,15 @@ def _there(frame: Frame | None) -> Frame:
     return frame
 
 
-def _reference(sample: Sample, component: str) -> Array:
-    """3×H×W."""
+def _target(sample: Sample, light: Mapping[str, Array], component: str) -> Array:
+    """What a component is to become, 3×H×W."""
     if component == ALBEDO:
         value = sample.reference_albedo
     elif component == SPECULAR:
-        value = sample.reference["specular"] + sample.reference["emission"]
+        value = light["specular"] + light["emission"]
     else:
         assert component == IRRADIANCE
-        value = sample.reference["diffuse"] / (sample.reference_albedo + np.float32(DEMODULATION))
+        value = light["diffuse"] / (sample.reference_albedo + np.float32(DEMODULATION))
     return np.ascontiguousarray(np.moveaxis(value, -1, 0), np.float32)
 
 

@@ -68,11 +68,14 @@ class Sample:
     Attributes:
         window: frames by their distance from the centre (0); None where a neighbour is absent.
         reference: of the centre: `emission`, `diffuse`, `specular`, H×W×3.
+        raw: the same, the plain mean of the renders behind the reference: noisy, and true in the mean, which a
+            reference made of denoised renders is not quite.
         reference_albedo: of the centre, H×W×3.
     """
 
     window: Mapping[int, Frame | None]
     reference: Mapping[str, Array]
+    raw: Mapping[str, Array]
     reference_albedo: Array
 
 
@@ -175,12 +178,17 @@ def assemble(
         window[offset] = None if offset in absent else _frame(sequence, sequence.radius + offset, choice, crop)
     if spp is None and rng.random() < PLENTY:
         window[0] = _plenty(sequence, crop)
-    reference = _float(sequence.reference[crop.slices])
     return Sample(
         window=window,
-        reference={name: reference[..., 3 * k : 3 * k + 3] for k, name in enumerate(COMPONENTS)},
+        reference=_components(sequence.reference, crop),
+        raw=_components(sequence.raw, crop),
         reference_albedo=_float(sequence.reference_albedo[crop.slices]),
     )
+
+
+def _components(layer: NDArray[Any], crop: Crop) -> dict[str, Array]:
+    cut = _float(layer[crop.slices])
+    return {name: cut[..., 3 * k : 3 * k + 3] for k, name in enumerate(COMPONENTS)}
 
 
 def _absent(rng: np.random.Generator, reach: int) -> set[int]:
@@ -306,13 +314,10 @@ def _plenty(sequence: Sequence, crop: Crop) -> Frame:
     frame = _frame(sequence, sequence.radius, (list(range(len(sequence.spp))), None), crop)
     few, more = float(sequence.spp.sum()), float(RENDERS * sequence.meta["reference_spp"])
     share = np.float32(few / (few + more))
-    raw = _float(sequence.raw[crop.slices])
+    raw = _components(sequence.raw, crop)
     return replace(
         frame,
-        components={
-            name: share * frame.components[name] + (1 - share) * raw[..., 3 * k : 3 * k + 3]
-            for k, name in enumerate(COMPONENTS)
-        },
+        components={name: share * frame.components[name] + (1 - share) * raw[name] for name in COMPONENTS},
         variance={name: share * variance for name, variance in frame.variance.items()},
         albedo=_float(sequence.reference_albedo[crop.slices]),
         count=np.full((crop.size, crop.size), few + more, np.float32),

@@ -5,6 +5,7 @@ So that one network has encoders for what others render, from the data that our 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -32,9 +33,13 @@ def recast(sample: Sample, name: str) -> Sample:
     window = {k: None if frame is None else _recast(frame, name) for k, frame in sample.window.items()}
     if IRRADIANCE in components_of(name):
         return replace(sample, window=window)
-    beauty: NDArray[np.float32] = np.sum(list(sample.reference.values()), axis=0, dtype=np.float32)
+    return replace(sample, window=window, reference=_unsplit(sample.reference), raw=_unsplit(sample.raw))
+
+
+def _unsplit(of: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    beauty: NDArray[np.float32] = np.sum(list(of.values()), axis=0, dtype=np.float32)
     black = np.zeros_like(beauty)
-    return replace(sample, window=window, reference={"emission": black, "diffuse": black, "specular": beauty})
+    return {"emission": black, "diffuse": black, "specular": beauty}
 
 
 def _recast(frame: Frame, name: str) -> Frame:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pipeline.denoise.network.gather import gather_nearest, nearest_index
-from pipeline.denoise.network.loss import asymmetric_smape
+from pipeline.denoise.network.loss import asymmetric_smape, smape
 from pipeline.denoise.network.model import KernelPredictor, Neighbour, image_pyramid
 from pipeline.denoise.network.sources import ALBEDO, IRRADIANCE, SPECULAR
 from pipeline.denoise.network.specialisation import log_lambda
@@ -22,6 +23,14 @@ __all__ = ["STAGES", "Stage", "forward", "losses", "random_lambda", "trainable"]
 
 COMPONENT_WEIGHT = 0.3
 """Of each component's loss beside the beauty's."""
+
+MIDDLE, LOW = (4, 0.5), (16, 0.5)
+"""Blocks of so many pixels a side whose means are compared as well, and the weight of that beside the pixels' loss.
+
+SMAPE of pixels alone forgives what the eye does not: blotches, which are small in every pixel, and light that is
+missing evenly, since what minimises it is nearer to the median than to the mean of what a pixel may be. The larger
+blocks are compared with renders that were not denoised, whose means are true.
+"""
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ def forward(network: KernelPredictor, batch: Batch, *, temporal: bool, lambda_: 
         for features in spatial[0]:
             plane = log_lambda(lambda_)
             if plane.dim() == 4:
-                plane = nn.functional.adaptive_avg_pool2d(plane, (features.shape[-2], features.shape[-1]))
+                plane = F.adaptive_avg_pool2d(plane, (features.shape[-2], features.shape[-1]))
             levels.append(plane.reshape(1, 1, 1, 1) if plane.dim() == 0 else plane)
         return network.reconstruct(window, images, levels, batch.exposed)
 
@@ -119,22 +128,33 @@ def forward(network: KernelPredictor, batch: Batch, *, temporal: bool, lambda_: 
 def losses(batch: Batch, denoised: Tensor, lambda_: Tensor | float) -> dict[str, Tensor]:
     """Mean asymmetric SMAPE of the recombined beauty and of each component, in exposed units (equation 6).
 
-    Each loss weighs pixels alike. `total` is what is minimised.
+    Each loss weighs pixels alike. `blocks` is SMAPE of the means of blocks, λ or no λ; `total` is what is minimised.
     """
     size = len(batch.albedo)
-    parts = dict(zip(batch.components, torch.split(denoised, size), strict=True))
-    references = dict(zip(batch.components, torch.split(batch.reference, size), strict=True))
-    inputs = dict(zip(batch.components, torch.split(batch.colour[:, 0], size), strict=True))
     exposed = batch.exposed[:size]
     lam = lambda_[:size] if isinstance(lambda_, Tensor) and lambda_.dim() == 4 else lambda_
 
-    def whole(of: dict[str, Tensor]) -> Tensor:
-        light = of[SPECULAR] * exposed
-        return light + of[IRRADIANCE] * batch.albedo * exposed if IRRADIANCE in of else light
+    def images(stacked: Tensor) -> dict[str, Tensor]:
+        """The beauty and each component, B×3×H×W."""
+        parts = dict(zip(batch.components, torch.split(stacked, size), strict=True))
+        beauty = parts[SPECULAR] * exposed
+        if IRRADIANCE in parts:
+            beauty = beauty + parts[IRRADIANCE] * batch.albedo * exposed
+        scaled = {name: part if name == ALBEDO else part * exposed for name, part in parts.items()}
+        return {"beauty": beauty, **scaled}
 
-    found = {"beauty": asymmetric_smape(whole(parts), whole(references), whole(inputs), lam).mean()}
-    for name, part in parts.items():
-        scale = 1.0 if name == ALBEDO else exposed
-        found[name] = asymmetric_smape(part * scale, references[name] * scale, inputs[name] * scale, lam).mean()
-    found["total"] = found["beauty"] + COMPONENT_WEIGHT * torch.stack([found[name] for name in parts]).sum()
+    def weighted(of: dict[str, Tensor]) -> Tensor:
+        return of["beauty"] + COMPONENT_WEIGHT * torch.stack([of[name] for name in batch.components]).sum()
+
+    d, r, c = images(denoised), images(batch.reference), images(batch.colour[:, 0])
+    found = {name: asymmetric_smape(d[name], r[name], c[name], lam).mean() for name in d}
+    coarse = torch.zeros((), device=denoised.device)
+    for (block, weight), target in ((MIDDLE, r), (LOW, images(batch.raw))):
+        means = {
+            name: smape(F.avg_pool2d(d[name], block, ceil_mode=True), F.avg_pool2d(target[name], block, ceil_mode=True))
+            for name in d
+        }
+        coarse = coarse + weight * weighted({name: each.mean() for name, each in means.items()})
+    found["total"] = weighted(found) + coarse
+    found["blocks"] = coarse
     return found

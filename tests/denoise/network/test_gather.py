@@ -97,3 +97,13 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         gather_nearest(torch.zeros((2, 3, 6, 8)), torch.zeros((1, 6, 8), dtype=torch.int64))
     with pytest.raises(ValueError, match="stride"):
         nearest_index(offset, valid, stride=0)
+
+
+def test_channels_last_gives_the_same_and_stays_channels_last() -> None:
+    images = torch.rand(2, 5, 6, 7)
+    index = torch.randint(42, (2, 3, 4))
+
+    gathered = gather_nearest(images.to(memory_format=torch.channels_last), index)
+
+    assert torch.equal(gathered, gather_nearest(images, index))
+    assert gathered.is_contiguous(memory_format=torch.channels_last)

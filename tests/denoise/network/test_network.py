@@ -164,7 +164,7 @@ def test_a_window_of_one_frame_leaves_features_as_they_are() -> None:
 
 def test_what_is_invalid_of_a_neighbour_is_not_looked_at() -> None:
     temporal, centre, valid = Temporal(8, 1), torch.rand(1, 8, 6, 6), torch.zeros(1, 1, 6, 6)
-    one, other = (temporal.compare(centre, torch.rand(1, 8, 6, 6), valid, 1) for _ in range(2))
+    one, other = (temporal.compare(temporal.own(centre), torch.rand(1, 8, 6, 6), valid, 1) for _ in range(2))
 
     torch.testing.assert_close(one, other)
 

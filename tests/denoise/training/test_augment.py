@@ -65,7 +65,8 @@ def moving(height: int = 13, width: int = 9) -> Any:
             forward_valid=valid,
             backward_valid=valid,
         )
-    return Sample(window, {"specular": window[0].components["specular"]}, np.zeros((height, width, 3), np.float32))
+    light = {"specular": window[0].components["specular"]}
+    return Sample(window, light, light, np.zeros((height, width, 3), np.float32))
 
 
 def followed(sample: Any) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -118,7 +119,7 @@ def test_the_variance_of_light_of_one_colour_follows_its_luminance() -> None:
     tint = rng.random((6, 7, 3)).astype(np.float32) + 0.05
     samples = tint * rng.gamma(1.0, 1.0, (64, 6, 7, 1)).astype(np.float32)
     frame = frame_of_samples(samples)
-    sample = Sample({0: frame}, frame.components, tint)
+    sample = Sample({0: frame}, frame.components, frame.components, tint)
 
     changed = permute_colours(sample, [2, 0, 1]).window[0]
     assert changed is not None
