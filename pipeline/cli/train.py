@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def denoiser(
     from pipeline.denoise.frame import OWN_SOURCE
     from pipeline.denoise.network.sources import SOURCES
     from pipeline.denoise.network.weights_file import load, save_bytes
+    from pipeline.denoise.training.stages import STAGES as DENOISER_STAGES
     from pipeline.denoise.training.train import Plan
     from pipeline.denoise.training.train import train as run
 
@@ -96,7 +98,7 @@ def denoiser(
     else:
         stages = dict(zip(("single", "temporal", "lambda"), STEPS[preset], strict=True))
     if steps is not None:
-        stages = _steps(steps)
+        stages = _steps(steps, DENOISER_STAGES)
     others = tuple(name for name in SOURCES if name != OWN_SOURCE) if source == OWN_SOURCE else ()
     plan = Plan(
         others=others,
@@ -123,65 +125,97 @@ def denoiser(
 @click.option("--data", required=True, type=click.Path(path_type=Path, exists=True), metavar="DIR", help="Sequences.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The training's folder.")
 @click.option("--preset", type=click.Choice(sorted(STEPS)), default="fast", show_default=True, help="Of the denoiser.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric to predict.  [default: all four]")
+@click.option("--apart", is_flag=True, help="A network for each metric, as in the paper, in place of one for all.")
 @click.option("--variants", default=4, show_default=True, help="Denoised frames per sequence.")
-@click.option("--steps", default=6000, show_default=True)
+@click.option("--steps", default=6000, show_default=True, help="Of descent, for each network.")
+@click.option("--batch", default=8, show_default=True, help="Frames of a step.")
+@click.option("--every", default=500, show_default=True, help="Steps between two lines.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--minutes", type=float, help="Denoise frames for at most so long; what is there is kept.")
+@click.option("--minutes", type=float, help="Stop after so long, with a checkpoint.")
 @click.option("--threads", type=int, help="CPU threads.  [default: all]")
 @click.option("--install", is_flag=True, help="Put the weights where the error predictor is looked for.")
-def error(
-    data: Path,
-    out: Path,
-    preset: str,
-    variants: int,
-    steps: int,
-    seed: int,
-    minutes: float | None,
-    threads: int | None,
-    install: bool,
-) -> None:
-    """Train the network that predicts the denoiser's errors.
+def error(data: Path, out: Path, threads: int | None, install: bool, **settings: Any) -> None:
+    """Train the network that predicts the denoiser's errors; run again, it goes on where it was.
 
-    It learns from the very denoiser that is installed, whose frames are made first, and belongs to it alone.
+    It learns from the very denoiser that is installed, whose frames are made first, and belongs to it alone: after new
+    weights of the denoiser it is trained anew, into the same folder.
     """
     import torch
 
-    from pipeline.denoise import weights
-    from pipeline.denoise.kpcn import Kpcn
-    from pipeline.denoise.training.judged import judge
-    from pipeline.denoise.training.train import files_of
-    from pipeline.denoise.training.train_error import train_error
+    from pipeline.config.sampling import METRICS
+    from pipeline.denoise.training.error_course import Course, install_predictors, run
 
     if threads:
         torch.set_num_threads(threads)
+    metrics = settings.pop("metrics") or METRICS
+    if unknown := [name for name in metrics if name not in METRICS]:
+        raise click.BadParameter(f"{unknown[0]!r}: there are {', '.join(METRICS)}", param_hint="--metric")
+    minutes = settings.pop("minutes")
+    course = Course(metrics=tuple(name for name in METRICS if name in metrics), **settings)
+    made = run(course, data, out, threads=threads, minutes=minutes, say=lambda line: click.echo(line, err=True))
+    if not made:
+        click.echo("not ended yet: run the same again", err=True)
+        return
+    for file in install_predictors(course.preset, made) if install else made:
+        click.echo(file)
+
+
+@train.command()
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The training's folder.")
+@click.option("--preset", type=click.Choice(["small", "full", "tiny"]), default="small", show_default=True)
+@click.option("--photographs", default=1, show_default=True, help="Photographs of each material that are given.")
+@click.option("--gradients/--no-gradients", default=True, help="Whether the refiner sees the likelihood's gradient.")
+@click.option("--iterations", default=6, show_default=True, help="T: steps of the refiner.")
+@click.option("--steps", default="initialiser=8000,joint=6000", show_default=True, metavar="STAGE=N,…")
+@click.option("--start", type=click.Path(path_type=Path), help="Weights to begin with.")
+@click.option("--batch", default=4, show_default=True)
+@click.option("--size", default=128, show_default=True, help="Texels of a material's side.")
+@click.option("--rate", default=1e-3, show_default=True, help="Learning rate.")
+@click.option("--every", default=250, show_default=True, help="Steps between validations.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--minutes", type=float, help="Stop after so long, with a checkpoint.")
+@click.option("--threads", type=int, help="CPU threads of the networks.  [default: all]")
+@click.option("--processes", default=1, show_default=True, help="That make materials beside them.")
+@click.option("--install", is_flag=True, help="Put the weights where `pipeline capture` finds them.")
+def capture(
+    out: Path,
+    steps: str,
+    start: Path | None,
+    minutes: float | None,
+    threads: int | None,
+    processes: int,
+    install: bool,
+    **settings: Any,
+) -> None:
+    """Train the networks that turn flash photographs into materials; run again, it goes on where it was.
+
+    Materials are made while it trains: there are no data to prepare. Stages: the initialiser alone, then both networks.
+    """
+    import torch
+
+    from pipeline.capture import weights
+    from pipeline.capture.training.train import STAGES, Plan
+    from pipeline.capture.training.train import train as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    plan = Plan(stages=_steps(steps, STAGES), start=None if start is None else str(start), **settings)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    denoiser = Kpcn(preset=preset, threads=threads)
-    learning, held_out = files_of(data)
-    settings: dict[str, Any] = {"seed": seed, "minutes": minutes, "say": say}
-    checks = judge(held_out, denoiser, out / "frames", variants=2 * variants, **settings)
-    frames = judge(learning, denoiser, out / "frames", variants=variants, **settings)
-    file = train_error(
-        frames, checks, preset=preset, denoiser=denoiser.identity, steps=steps, out=out, seed=seed, say=say
-    )
-    if install:
-        target = weights.path(weights.predictor(preset))
-        shutil.copyfile(file, target)
-        shutil.copyfile(file.with_suffix(".json"), target.with_suffix(".json"))
-        file = target
-    click.echo(file)
+    best = run(plan, out, device=device, processes=processes, say=say, minutes=minutes)
+    click.echo(weights.install(best, plan.preset, plan.photographs) if install else best)
 
 
-def _steps(text: str) -> dict[str, int]:
-    """`single=1000,temporal=500` → the stages."""
-    from pipeline.denoise.training.stages import STAGES
-
+def _steps(text: str, known: Collection[str]) -> dict[str, int]:
+    """`single=1000,temporal=500` → the stages, each one of those that are known."""
     stages = {}
     for part in text.split(","):
         name, _, count = part.partition("=")
-        if name not in STAGES or not count.isdigit():
-            raise click.BadParameter(f"{part!r}: wanted STAGE=N of {', '.join(STAGES)}", param_hint="--steps")
+        if name not in known or not count.isdigit():
+            raise click.BadParameter(f"{part!r}: wanted STAGE=N of {', '.join(known)}", param_hint="--steps")
         stages[name] = int(count)
     return stages

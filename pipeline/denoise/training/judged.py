@@ -1,7 +1,7 @@
 """What the error predictor learns from: denoised frames beside their true errors.
 
 Each sequence is denoised several times, by the very denoiser whose errors are to be predicted: at random samples per
-pixel, in a third of the cases with uneven maps, and with λ at 1 or above.
+pixel, from a few up to all that were rendered, often with uneven maps, and with λ at 1 or above.
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.sampling import METRICS
 from pipeline.denoise.kpcn import Kpcn
-from pipeline.denoise.network.error_predictor import METRICS, error_inputs
+from pipeline.denoise.network.error_predictor import error_inputs
 from pipeline.denoise.training import patches, sequences
 from pipeline.denoise.training.augment import expose
-from pipeline.images.metrics import dssim_map, ms_dssim_map, rel_mse_map, smape_map
+from pipeline.denoise.training.more_samples import random_counts, with_more
+from pipeline.denoise.training.patches import Sample
+from pipeline.denoise.training.take import RENDERS
+from pipeline.errors import ProductError
+from pipeline.images.metrics import ERROR_MAPS
 
-__all__ = ["Judged", "judge", "listing", "read"]
+__all__ = ["Judged", "Made", "judge", "read"]
 
 Array = NDArray[np.float32]
 
@@ -31,9 +37,13 @@ STEERED = 0.3
 STOPS = 2.0
 """Exposure of a sequence is changed by up to so many stops either way."""
 
-MAPS = {"smape": smape_map, "mrse": rel_mse_map, "dssim": dssim_map, "ms_dssim": ms_dssim_map}
+MORE = 0.3
+"""Share of the denoised frames whose centre has more samples than its sub-buffers."""
+
+SAY_EVERY = 50
 
 
+@dataclass(frozen=True)
 class Judged:
     """One denoised frame.
 
@@ -42,8 +52,23 @@ class Judged:
         errors: len(METRICS)×H×W float16.
     """
 
-    def __init__(self, inputs: NDArray[np.float16], errors: NDArray[np.float16]) -> None:
-        self.inputs, self.errors = inputs, errors
+    inputs: NDArray[np.float16]
+    errors: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `judge` has.
+
+    Attributes:
+        files: in order.
+        complete: it has them all.
+        seconds: for each that was made now; None if none was.
+    """
+
+    files: list[Path]
+    complete: bool
+    seconds: float | None
 
 
 def judge(
@@ -55,13 +80,13 @@ def judge(
     seed: int = 0,
     minutes: float | None = None,
     say: Callable[[str], None] = print,
-) -> list[Path]:
+) -> Made:
     """Denoises and judges, skipping what is there; a folder belongs to one denoiser (`denoiser.identity`).
 
     Args:
         files: sequences.
         denoiser: whose errors are wanted.
-        out: folder; its part for this denoiser is returned.
+        out: folder; its part for this denoiser takes the frames.
         variants: per sequence.
         seed: of the draws.
         minutes: stop after so long.
@@ -70,25 +95,29 @@ def judge(
     folder = out / denoiser.identity
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    made: list[Path] = []
-    for k in range(len(files) * variants):
+    found: list[Path] = []
+    new, total = 0, len(files) * variants
+    for k in range(total):
         file, variant = files[k % len(files)], k // len(files)
         target = folder / f"{file.stem}-{variant}.npz"
         if not target.exists():
             if minutes is not None and time.monotonic() - began > 60 * minutes:
                 break
             _write(target, _judged(file, denoiser, seed, variant))
-            if len(made) % 50 == 0:
-                say(f"{k + 1} of {len(files) * variants} frames denoised")
-        made.append(target)
-    return made
+            new += 1
+            if new % SAY_EVERY == 0:
+                say(f"{k + 1} of {total} frames denoised, {(time.monotonic() - began) / new:.2f} s each")
+        found.append(target)
+    return Made(found, len(found) == total, (time.monotonic() - began) / new if new else None)
 
 
 def _judged(file: Path, denoiser: Kpcn, seed: int, variant: int) -> Judged:
     sequence = sequences.read(file)
     rng = patches.rng_of(seed, variant, zlib.crc32(file.stem.encode()))
-    size = min(sequence.shape)
-    sample = patches.assemble(sequence, rng, patches.Crop(0, 0, size), radius=min(denoiser.radius, sequence.radius))
+    crop = patches.Crop(0, 0, min(sequence.shape))
+    sample = patches.assemble(sequence, rng, crop, radius=min(denoiser.radius, sequence.radius))
+    if rng.random() < MORE:
+        sample = _with_more(sample, sequence, crop, rng)
     # SMAPE and MrSE have a smallest brightness, DSSIM a display: how bright a frame is matters to its errors.
     sample = expose(sample, rng.uniform(-STOPS, STOPS))
     lambda_ = float(10 ** rng.random()) if rng.random() < STEERED else 1.0
@@ -96,8 +125,19 @@ def _judged(file: Path, denoiser: Kpcn, seed: int, variant: int) -> Judged:
     frame = sample.window[0]
     assert frame is not None
     reference: Array = np.sum(list(sample.reference.values()), axis=0, dtype=np.float32)
-    errors = np.stack([MAPS[metric](denoised, reference) for metric in METRICS])
-    return Judged(error_inputs(frame, denoised).astype(np.float16), np.minimum(errors, 6e4).astype(np.float16))
+    errors = np.stack([ERROR_MAPS[metric](denoised, reference) for metric in METRICS])
+    return Judged(error_inputs(frame, denoised).astype(np.float16), np.clip(errors, 0.0, 6e4).astype(np.float16))
+
+
+def _with_more(sample: Sample, sequence: sequences.Sequence, crop: patches.Crop, rng: np.random.Generator) -> Sample:
+    """The sample, its centre with more samples; as it is where it has them all."""
+    frame, more = sample.window[0], float(RENDERS * sequence.meta["reference_spp"])
+    assert frame is not None and frame.count is not None
+    if frame.count.max() > sequence.spp.sum():
+        return sample
+    many = sequence.raw[crop.slices].astype(np.float32)
+    richer = with_more(frame, many, more, random_counts(rng, frame.count, more))
+    return replace(sample, window={**sample.window, 0: richer})
 
 
 def _write(file: Path, judged: Judged) -> None:
@@ -108,11 +148,13 @@ def _write(file: Path, judged: Judged) -> None:
 
 
 def read(file: Path) -> Judged:
-    """A judged frame of a file."""
-    with np.load(file) as stored:
-        return Judged(stored["inputs"], stored["errors"])
+    """A judged frame of a file.
 
-
-def listing(folder: Path) -> list[Path]:
-    """Files of judged frames, in order."""
-    return sorted(folder.glob("*.npz"))
+    Raises:
+        ProductError: the file is damaged; delete it to have it made anew.
+    """
+    try:
+        with np.load(file) as stored:
+            return Judged(stored["inputs"], stored["errors"])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ProductError(f"{file} is damaged ({error}): delete it to have it made anew") from error
