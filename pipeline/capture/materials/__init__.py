@@ -1,0 +1,1 @@
+"""Procedural materials: any number of them, each a function of its seed."""
