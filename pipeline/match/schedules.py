@@ -78,8 +78,11 @@ class Geometric:
 @dataclass(frozen=True)
 class Following:
     """Follows the search: shrinks by `factor` after a step shorter than `reach` σ, that is, once the minimum at this
-    scale is found; and stays while the search still travels. Knows of no budget. For methods whose steps
-    are as long as the way that is left (Newton-CG): a damped step or a small learning rate looks like an arrival to it."""
+    scale is found; and stays while the search still travels.
+
+    It knows of no budget. It is for methods whose steps are as long as the way that is left (Newton-CG): a damped step,
+    or one by a small learning rate, looks like an arrival to it.
+    """
 
     start: float
     end: float
