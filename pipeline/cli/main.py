@@ -49,6 +49,7 @@ COMMANDS: dict[str, Entry] = {
         Entry("watch", "Look", "pipeline.cli.status:watch", "Follow jobs live, until they end."),
         Entry("list", "Look", "pipeline.cli.status:list_jobs", "List all jobs of the store."),
         Entry("logs", "Look", "pipeline.cli.logs:logs", "Show what tasks printed."),
+        Entry("maps", "Look", "pipeline.cli.maps:maps", "Show each round of a frame: picture, error, samples."),
         Entry("pause", "Control", "pipeline.cli.control:pause", "Stop handing out a job's tasks."),
         Entry("resume", "Control", "pipeline.cli.control:resume", "Go on with a paused job."),
         Entry("cancel", "Control", "pipeline.cli.control:cancel", "Give a job up; what is made stays."),

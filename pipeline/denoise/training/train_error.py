@@ -241,13 +241,13 @@ def _mean_errors(files: Sequence[Path], metrics: Sequence[str]) -> list[float]:
     some = [judged.read(file).errors.astype(np.float32).mean(axis=(1, 2)) for file in files[:SCALED_BY]]
     # The median over frames: a frame of fireflies says nothing about the others.
     means = np.median(some, axis=0)
-    return [max(float(means[METRICS.index(metric)]), 1e-6) for metric in metrics]  # type: ignore[arg-type]
+    return [max(float(means[METRICS.index(metric)]), 1e-6) for metric in metrics]
 
 
 def _batch(plan: ErrorPlan, files: Sequence[Path], step: int) -> tuple[Tensor, Tensor]:
     """The frames of a step, each in a random orientation."""
     rng = np.random.default_rng((plan.seed, step))
-    chosen = [METRICS.index(metric) for metric in plan.metrics]  # type: ignore[arg-type]
+    chosen = [METRICS.index(metric) for metric in plan.metrics]
     inputs: list[NDArray[np.float32]] = []
     errors: list[NDArray[np.float32]] = []
     for k in rng.integers(len(files), size=plan.batch):
@@ -270,7 +270,7 @@ def _pairs(
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """By metric: what is predicted for every cell of the frames, uncorrected, and what is true."""
     predicted, true = [], []
-    chosen = [METRICS.index(metric) for metric in network.metrics]  # type: ignore[arg-type]
+    chosen = [METRICS.index(metric) for metric in network.metrics]
     for file in files:
         one = judged.read(file)
         maps = network(torch.from_numpy(one.inputs.astype(np.float32))[None])[0]

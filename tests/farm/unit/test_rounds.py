@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
+from pipeline.cli import main
 from pipeline.config.load import load_shot
 from pipeline.denoise.guides import Noisy, Oracle
 from pipeline.denoise.passthrough import Passthrough
@@ -22,6 +24,7 @@ from pipeline.farm.recipes_frame import planned
 from pipeline.farm.references import read_reference
 from pipeline.farm.rounds import Course, Render, Round
 from pipeline.farm.store import BLOBS, LocalStore
+from pipeline.images.false_colour import Scale, colours
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +38,8 @@ SHOT = """shot: tiny
 scene: scene.xml
 frames: 1-2
 resolution: [16, 9]
-sampling: {first_spp: 2, max_spp: 8, target_error: 0.0001, guide: oracle, reference: truth.%04d.exr, max_depth: 3, seed: 4}
+sampling:
+  {first_spp: 2, max_spp: 8, target_error: 0.0001, guide: oracle, reference: truth.%04d.exr, max_depth: 3, seed: 4}
 denoise: {backend: none}
 """
 
@@ -175,6 +179,37 @@ def test_pictures_for_the_guide_alone_may_see_fewer_neighbours() -> None:
     assert [window for _, window, _ in denoiser.windows] == [[1], [2], [1], [1, 2], [2], [1, 2]]
     with pytest.raises(ValueError, match="budget"):
         next(rounds.run([1], SIZE, flat({1: 1.0}), Course(Limits(4, 8, budget_spp=6), oracle, denoiser)))
+
+
+# --- Looking at them --------------------------------------------------------------------------------------------------
+
+
+def test_every_round_can_be_looked_at(farmed: tuple[LocalStore, Job], tmp_path: Path, capsys: Any) -> None:
+    store, job = farmed
+    out = ["--out", store.url, "--to", str(tmp_path)]
+    assert main.run(["maps", "tiny", "--frame", "2", *out]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"tiny.0002.r0{r}.{suffix}" for r in range(3) for suffix in ("exr", "png")
+    ]
+    with OpenEXR.File(str(tmp_path / "tiny.0002.r02.exr"), separate_channels=True) as file:
+        channels = {name: channel.pixels for name, channel in file.parts[0].channels.items()}
+    assert channels["samples.Y"].mean() == 8 and channels["round.Y"].mean() == 4
+    error = Products(store, job).read(names.error(2, 2)).arrays["error"]
+    np.testing.assert_array_equal(channels["error.Y"], error)
+
+    assert main.run(["maps", "tiny", *out, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out.split("\n", 1)[1])["maps"]) == 12
+    assert main.run(["maps", "tiny", "--frame", "7", *out]) == 2
+    assert capsys.readouterr().err.strip() == "pipeline: --frame: tiny.v001 has no frame 7"
+
+
+def test_scales_keep_the_order_of_values() -> None:
+    values = np.geomspace(1.0, 64.0, 50)
+    for scale in (Scale(0.0, 64.0), Scale(1.0, 64.0, logarithmic=True)):
+        bright = colours(values[None], scale).astype(int).sum(axis=-1)[0]
+        assert (np.diff(bright) >= 0).all() and bright[-1] > bright[0] + 300
+        assert scale.value(float(scale.position(np.array(8.0)))) == pytest.approx(8.0)
+    assert (colours(np.ones((2, 2)), Scale(1.0, 1.0)) >= 0).all()
 
 
 # --- References -------------------------------------------------------------------------------------------------------
