@@ -57,6 +57,7 @@ COMMANDS: dict[str, Entry] = {
         Entry(
             "train", "Networks", "pipeline.cli.train:train", "Train the networks, and make the data they learn from."
         ),
+        Entry("encode", "Networks", "pipeline.cli.encode:encode", "Make a neural map of a texture or an environment."),
         Entry("worker", "Machine", "pipeline.cli.worker:worker", "Work for a farm on this machine."),
         Entry("doctor", "Machine", "pipeline.cli.doctor:doctor", "Say what is wrong with this machine, and the cure."),
         Entry("completion", "Machine", "pipeline.cli.completion:completion", "Print the shell's completion script."),

@@ -149,7 +149,7 @@ def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warning
     Args:
         made: blobs that were seen loading by now; added to. Scenes after the first are made only if they have others.
     """
-    from pipeline.scene import complaints, frozen_xml, live_objects, preflight
+    from pipeline.scene import complaints, frozen_xml, live_objects, neural_maps, preflight
 
     directory, shown = Path(request.blobs), str(source.path)
     try:
@@ -178,6 +178,11 @@ def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warning
             if "filename" in node.props and (name := node.props["filename"]) in files:
                 node.props["filename"] = references.get(name, str(directory / name))
         told = preflight.remarks(shown, request.config, state)
+        try:
+            neural_maps.decode_all(state)
+        except PenumbraError as error:
+            answer.problems.append(complaints.one_line(str(error), shown, files))
+            return
         answer.problems += preflight.check_instances(shown, state, files, log)
         warnings += [*told, *(complaints.one_line(line.partition("WARN")[2], shown, files) for line in log.take())]
         made |= {*files, xml}

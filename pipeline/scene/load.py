@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SceneError
-from pipeline.scene import animation, blobs, nodes
+from pipeline.scene import animation, blobs, neural_maps, nodes
 from pipeline.scene.cameras import Camera, Cameras, perspective
 from pipeline.scene.motion import Pose, ShapeMotion, poses_of, shape_motions
 from pipeline.scene.placement import Placement, opaque
@@ -162,6 +162,7 @@ def _load(spec: SceneSpec, frame: int, directory: Path, baked: Mapping[str, Matr
             props["to_world"] = nodes.transform(baked[props.id()] @ nodes.matrix(state, index))
     integrator_name, hide_emitters, depths = _set_integrator(state, spec)
     width, height = _set_sensor(state, spec, frame)
+    neural_maps.decode_all(state)
     scene = nodes.instantiate(state)
     _make_opaque(scene)
     placement = Placement(scene, set(spec.animate))
