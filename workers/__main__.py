@@ -27,6 +27,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--slots", type=int, default=1, help="child processes, each with the whole device")
     made.add_argument("--name", help="unique in the farm; by default made from the host, the device and the process")
     made.add_argument("--queues", default="light,denoise,render", help="kinds of tasks to take")
+    made.add_argument("--pools", default="", help="pools, by commas; without any it takes jobs of no pool")
+    made.add_argument("--tags", default="", help="tags, by commas, that jobs may ask for")
+    made.add_argument("--memory", type=float, metavar="GIB", help="of the device, for each slot; by default measured")
+    made.add_argument("--hours", default="", help="take tasks in these hours alone: 'mon-fri 19:00-08:00, sat-sun'")
     made.add_argument(
         "--engine",
         choices=("mitsuba", "rehearsal"),
@@ -63,8 +67,10 @@ def run(options: argparse.Namespace) -> int:
     from pipeline.denoise.weights import fingerprint, shipped, together
     from pipeline.device import with_weights
     from pipeline.farm import recipes_rehearsal
+    from pipeline.farm.hours import Hours
     from pipeline.farm.queues import KINDS, device_of, queue_name
-    from pipeline.farm.store import open_store
+    from pipeline.farm.requirements import MIB_PER_GIB
+    from pipeline.farm.store import check_name, open_store
     from workers.app import start
     from workers.settings import WorkerSettings
 
@@ -86,8 +92,9 @@ def run(options: argparse.Namespace) -> int:
         ),
         rehearsal,
     ]
+    Hours.parse(options.hours)  # refuses what it cannot read
     settings = WorkerSettings(
-        name=options.name or f"{socket.gethostname()}.{options.device.replace(':', '')}.{os.getpid()}",
+        name=check_name(options.name or f"{socket.gethostname()}.{options.device.replace(':', '')}.{os.getpid()}"),
         stores=tuple(open_store(url).url for url in options.store or [farm.store]),
         device=options.device,
         environments=tuple(str(environment["key"]) for environment in (*rendering, rehearsal)),
@@ -99,9 +106,31 @@ def run(options: argparse.Namespace) -> int:
         ),
         slots=options.slots,
         events=options.events,
+        pools=words(options.pools) or ("",),
+        tags=words(options.tags),
+        memory=round(options.memory * MIB_PER_GIB) if options.memory else device_memory(options),
+        hours=options.hours,
         farm=farm,
     )
     return start(settings, log_level=options.log_level)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words between commas."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def device_memory(options: argparse.Namespace) -> int:
+    """Memory of the worker's device for each slot, MiB: the GPU's, or the machine's for a worker on the CPU."""
+    import psutil
+
+    from pipeline.device import CUDA, devices
+
+    whole = psutil.virtual_memory().total // 2**20
+    if options.engine == "mitsuba" and os.environ.get("PIPELINE_VARIANT") == CUDA:
+        gpus = [device.memory // 2**20 for device in devices() if device.kind == "cuda"]
+        whole = min(gpus, default=whole)
+    return int(whole) // int(options.slots)
 
 
 def mitsuba_environment(device: str) -> dict[str, object]:

@@ -8,7 +8,7 @@ pause and cancel reach it.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.farm.queues import celery_app
 from workers.settings import WorkerSettings
@@ -64,8 +64,8 @@ def start(settings: WorkerSettings, *, log_level: str) -> int:
     app = worker_app(settings)
     parent = Parent(settings, app)
 
-    def on_ready(**_: object) -> None:
-        parent.start()
+    def on_ready(sender: Any = None, **_: object) -> None:
+        parent.start(sender)
 
     def on_shutdown(**_: object) -> None:
         parent.stop()
@@ -75,7 +75,7 @@ def start(settings: WorkerSettings, *, log_level: str) -> int:
     signals.task_failure.connect(parent.on_task_failure, weak=False)
     worker = app.Worker(
         hostname=f"{settings.name}@{socket.gethostname()}",
-        queues=list(settings.queues),
+        queues=[f"worker.{settings.name}"],  # nobody sends to it; the parent adds those that the worker may serve now
         loglevel=log_level,
         quiet=True,
         without_gossip=True,

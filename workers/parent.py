@@ -1,4 +1,8 @@
-"""What runs in a worker's parent process beside Celery: presence, the dispatcher, and reports of crashed children.
+"""What runs in a worker's parent process beside Celery: presence, the queues that it serves, the dispatcher, and
+reports of crashed children.
+
+Every other second the parent asks what the worker is to do (the roster, workstation hours) and which queues there are,
+and has Celery consume from those that the worker may serve now.
 
 No Mitsuba, no torch, and nothing long on Celery's own thread.
 """
@@ -13,17 +17,22 @@ import signal
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from billiard.exceptions import WorkerLostError
 from redis.exceptions import RedisError
 
 from pipeline.errors import PenumbraError
 from pipeline.farm import attempts
+from pipeline.farm.attempts import Trouble
 from pipeline.farm.dispatch import Dispatcher
+from pipeline.farm.hours import Hours
 from pipeline.farm.job import directory_of
 from pipeline.farm.leases import running
-from pipeline.farm.queues import Queues, Ticket, connect, key
+from pipeline.farm.queues import Queues, Report, Ticket, connect, key
+from pipeline.farm.requirements import Offer
+from pipeline.farm.roster import Standing, standing
 from pipeline.farm.store import open_store
 from workers.settings import WorkerSettings
 
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["BEATS_MISSED", "BEAT_SECONDS", "Parent"]
 
 log = logging.getLogger(__name__)
+
+State = Literal["working", "resting", "out", "draining"]
 
 BEAT_SECONDS = 2.0
 BEATS_MISSED = 4
@@ -58,6 +69,15 @@ class Parent:
         self._sender = Queues(connect(settings.broker_url), app)
         self._stores = {url: open_store(url) for url in settings.stores}
         self._ended = threading.Event()
+        self._started = time.time()
+        self._hours = Hours.parse(settings.hours)
+        self._offer = Offer(settings.name, frozenset(settings.pools), frozenset(settings.tags), settings.memory)
+        self._standings: dict[str, Standing] = {}
+        # A drain that was asked of the process before this one is over.
+        self._outlived = {url: {standing(store, settings.name).number} for url, store in self._stores.items()}
+        self._serving: list[str] = []
+        self._rested = False
+        self._consumer: Any = None
         self._dispatcher = Dispatcher(
             connect(settings.broker_url), app, self._stores, farm=settings.farm, worker=settings.name
         )
@@ -66,8 +86,13 @@ class Parent:
             threading.Thread(target=self._dispatcher.run, name="dispatcher", daemon=True),
         ]
 
-    def start(self) -> None:
-        """Starts the threads; called again after each reconnection to the broker."""
+    def start(self, consumer: Any) -> None:
+        """Starts the threads; called again after each reconnection to the broker.
+
+        Args:
+            consumer: Celery's, whose queues are changed as it goes.
+        """
+        self._consumer = consumer
         for thread in self._threads:
             if thread.ident is None:
                 thread.start()
@@ -82,7 +107,7 @@ class Parent:
 
     def _beat(self) -> None:
         settings = self._settings
-        record = {
+        described = {
             "name": settings.name,
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -92,17 +117,30 @@ class Parent:
             "stores": list(settings.stores),
             "environments": list(settings.environments),
             "weights": settings.weights,
-            "started": round(time.time(), 3),
+            "pools": list(settings.pools),
+            "tags": list(settings.tags),
+            "memory": settings.memory,
+            "hours": settings.hours,
+            "started": round(self._started, 3),
         }
-        name, text = key("worker", settings.name), json.dumps(record)
-        away = True
+        name, away = key("worker", settings.name), True
         while True:
             try:
-                self._redis.set(name, text, px=int(1000 * BEAT_SECONDS * BEATS_MISSED))
-                if away:  # the dispatchers count the slots anew
+                state, reason = self._state()
+                changed = self._serve(self._served(state))
+                self._ask_children_to_stop(state)
+                record = {**described, "state": state, "reason": reason, "serving": self._serving}
+                self._redis.set(name, json.dumps(record), px=int(1000 * BEAT_SECONDS * BEATS_MISSED))
+                if away or changed:  # the dispatchers count the slots anew
                     for url in settings.stores:
                         self._sender.wake(url)
                 away = False
+                if state == "draining":
+                    log.info("drained: running tasks come to their end, then this worker ends")
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    break
+            except PenumbraError as error:
+                log.warning("the worker goes on as it is: %s", error)
             except RedisError as error:
                 log.warning("the broker is away (%s); trying again", error)
                 away = True
@@ -112,6 +150,66 @@ class Parent:
             self._redis.delete(name)
         except RedisError as error:
             log.warning("the broker is away (%s); this worker will be counted a few seconds longer", error)
+
+    # --- what it is to do -----------------------------------------------------------------------------------------
+
+    def _state(self) -> tuple[State, str]:
+        """What the worker is to do now, and why.
+
+        Raises:
+            PenumbraError: the roster cannot be read.
+        """
+        for url, store in self._stores.items():
+            found = self._standings[url] = standing(store, self._settings.name, self._standings.get(url))
+            if found.order == "out":
+                return "out", found.reason
+            if found.order == "drain" and found.number not in self._outlived[url]:
+                return "draining", found.reason
+        if not self._hours.hold(datetime.now()):
+            return "resting", f"hours are {self._settings.hours}"
+        return "working", ""
+
+    def _served(self, state: State) -> list[str]:
+        """The queues that the worker may serve now. Raises `RedisError` while the broker is away."""
+        if state != "working":
+            return []
+        plain = self._settings.queues
+        classes = self._sender.classes(self._settings.stores)
+        met = [
+            queue
+            for queue, wanted in sorted(classes.items())
+            if queue.rpartition(".")[0] in plain and wanted.met_by(self._offer)
+        ]
+        return [*(plain if "" in self._settings.pools else ()), *met]
+
+    def _serve(self, queues: list[str]) -> bool:
+        """Has Celery consume from these queues and no others; whether that is news."""
+        if queues == self._serving:
+            return False
+        gone = [queue for queue in self._serving if queue not in queues]
+        new = [queue for queue in queues if queue not in self._serving]
+        consumer = self._consumer
+
+        def change() -> None:  # on Celery's own thread
+            for queue in gone:
+                consumer.cancel_task_queue(queue)
+            for queue in new:
+                consumer.add_task_queue(queue)
+
+        consumer.call_soon(change)
+        self._serving = queues
+        return True
+
+    def _ask_children_to_stop(self, state: State) -> None:
+        """Whose workstation it is wants it back: what runs lets go between waves."""
+        name = key("stopping", self._settings.name)
+        if state == "resting":
+            self._redis.set(name, "1", px=int(1000 * BEAT_SECONDS * BEATS_MISSED))
+        elif self._rested:
+            self._redis.delete(name)
+        self._rested = state == "resting"
+
+    # --- crashed children -----------------------------------------------------------------------------------------
 
     def on_task_failure(self, sender: Any = None, exception: object = None, args: Any = (), **_: object) -> None:
         """A child died over a task (what a task raised is told by the child itself)."""
@@ -126,7 +224,7 @@ class Parent:
         try:
             if was_own_fault(how):
                 self._note_crash(ticket, how)
-            for held in running(self._redis, store=ticket.store, job=ticket.job):
+            for held in running(self._redis, store=ticket.store, job=ticket.job):  # another attempt's lease stays
                 if held.ticket == ticket and held.worker == self._settings.name and not _alive(held.pid):
                     self._redis.delete(key("lease", ticket), key("sent", ticket))
         except (RedisError, PenumbraError) as error:
@@ -139,6 +237,12 @@ class Parent:
             ours = attempt.host == socket.gethostname() and attempt.worker == self._settings.name
             if ours and attempt.outcome is None and not _alive(attempt.pid):
                 attempts.end(store, directory, ticket.task, attempt.n, outcome="crashed", reason=how)
+                at = round(time.time(), 3)
+                trouble = Trouble(ticket.task, attempt.n, attempt.worker, attempt.host, "crashed", how, [], at)
+                attempts.note_trouble(store, directory, trouble)
+                self._sender.wake(
+                    ticket.store, Report(ticket.job, ticket.task, "crashed", attempt.n, self._settings.name)
+                )
 
 
 def was_own_fault(how: str) -> bool:

@@ -21,9 +21,14 @@ class WorkerSettings:
         device: what it was told to use, `cpu` or `cuda:0`.
         environments: keys of the environments whose jobs it takes.
         weights: fingerprints, by preset, of the networks that it can denoise with: none without torch.
-        queues: names of the queues that it serves, in the order in which it looks at them.
+        queues: names of the queues that it serves, in the order in which it looks at them, for tasks that require
+            nothing.
         slots: how many children it has.
         events: tell monitors such as Flower about every task.
+        pools: that it is in; the empty name stands for jobs of no pool.
+        tags: that it has.
+        memory: of its device, MiB, for each slot.
+        hours: in which it takes tasks, as `pipeline.farm.hours` writes them; empty: always.
         farm: leases, limits, and the broker.
     """
 
@@ -35,6 +40,10 @@ class WorkerSettings:
     queues: tuple[str, ...]
     slots: int
     events: bool
+    pools: tuple[str, ...]
+    tags: tuple[str, ...]
+    memory: int
+    hours: str
     farm: Farm
 
     @property
@@ -55,6 +64,10 @@ class WorkerSettings:
                 "queues": self.queues,
                 "slots": self.slots,
                 "events": self.events,
+                "pools": self.pools,
+                "tags": self.tags,
+                "memory": self.memory,
+                "hours": self.hours,
                 "farm": self.farm.model_dump(mode="json"),
             }
         )

@@ -27,6 +27,9 @@ COLOURS = {
     "done": "green",
     "rendering": "cyan",
     "denoising": "magenta",
+    "held": "yellow",
+    "review": "yellow",
+    "blocked": "yellow",
     "parked": "red",
     "absent": "red",
     "failed": "red",
@@ -34,7 +37,7 @@ COLOURS = {
     "paused": "yellow",
     "cancelled": "yellow",
 }
-BUSY_FIRST = {"rendering": 0, "denoising": 0, "parked": 1, "absent": 1, "done": 2, "waiting": 3}
+BUSY_FIRST = {"rendering": 0, "denoising": 0, "parked": 1, "absent": 1, "done": 2, "held": 3, "waiting": 4}
 
 
 class Live:
@@ -120,6 +123,10 @@ def summary(job: JobSnapshot) -> str:
             words.append(f"ETA {span(told.seconds)}")
             if told.cost is not None:
                 words.append(f"cost {price(told.cost)}")
+    if job.state == "review":
+        words.append("waits for `pipeline approve`")
+    if job.state == "blocked":
+        words.append(f"waits for {', '.join(sorted(set(job.blocked.values())))}")
     if job.failures and job.state != "done":
         words.append(f"{len(job.failures)} failed tasks")
     return ", ".join(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,37 +13,51 @@ from pipeline.cli.options import farm_option, farm_settings, jobs_argument, json
 
 if TYPE_CHECKING:
     from pipeline.config.farm import Farm as FarmConfig
+    from pipeline.farm.attempts import Trouble
     from pipeline.farm.client import Farm
+    from pipeline.farm.inspection import OpenTask
     from pipeline.farm.job import Job
+    from pipeline.farm.progress import JobSnapshot
     from pipeline.farm.store import Store
 
 FAILED = ("failed", "cancelled")
+TAIL_LINES = 12
+"""Of the first failed task's log that `status` shows."""
 
 
 @click.command()
 @jobs_argument(name="jobs")
 @farm_option
 @out_option
+@click.option("--tasks", "by_task", is_flag=True, help="Also each open task, and what it waits for.")
 @json_option
-def status(jobs: tuple[str, ...], farm: str | None, out: str | None, as_json: bool) -> int:
+def status(jobs: tuple[str, ...], farm: str | None, out: str | None, by_task: bool, as_json: bool) -> int:
     """Say how far jobs are, frame by frame: rounds, samples per pixel, predicted error, failures.
 
     Exits with 1 when one of them failed or was cancelled.
     """
     from pipeline.cli.live import frame_rows, summary
     from pipeline.farm.attempts import failure
+    from pipeline.farm.inspection import open_tasks
     from pipeline.farm.lookup import find_job
     from pipeline.farm.progress import snapshot
 
     settings = farm_settings(farm)
     store = store_of(settings, out)
-    slots = live_slots(settings, store)
-    found = [snapshot(store, find_job(store, text), slots=slots, cost_per_hour=settings.cost_per_hour) for text in jobs]
+    service = reachable_farm(settings, store)
+    slots = service.slots()
+    meant = [find_job(store, text) for text in jobs]
+    found = [snapshot(store, job, slots=slots, cost_per_hour=settings.cost_per_hour) for job in meant]
+    tasks = [open_tasks(store, job, service.running(job)) if by_task else [] for job in meant]
+    waits = [waits_of(service, job, seen) for job, seen in zip(meant, found, strict=True)]
     if as_json:
-        documents = [_document(store, job) for job in found]
+        documents = [
+            _document(store, job) | {"waits": wait} | ({"tasks": [asdict(task) for task in open_]} if by_task else {})
+            for job, wait, open_ in zip(found, waits, tasks, strict=True)
+        ]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     else:
-        for job in found:
+        for job, wait, open_ in zip(found, waits, tasks, strict=True):
             click.echo(f"{click.style(job.job, bold=True)}  {summary(job)}")
             rows = [("frame", "state", "round", "spp", "error", "p99"), *frame_rows(job.frames, job)]
             widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -50,10 +65,58 @@ def status(jobs: tuple[str, ...], farm: str | None, out: str | None, as_json: bo
                 click.echo(
                     "  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
                 )
+            for line in wait:
+                click.echo(f"  {click.style('waits', fg='yellow')} {line}")
+            for open_task in open_:
+                click.echo(f"  {_told(open_task)}")
             for task in job.failures:
                 why = failure(store, job.directory, task)
                 click.echo(f"  {click.style('failed', fg='red')} {task}: {why.reason} ({why.attempts} attempts)")
+            if job.first_failure is not None and job.state != "done":
+                for line in _first_failure(job.first_failure):
+                    click.echo(f"  {line}")
     return 1 if any(job.state in FAILED for job in found) else 0
+
+
+def waits_of(service: Farm, job: Job, seen: JobSnapshot) -> list[str]:
+    """What a job waits for beside its own tasks, one line each: room, workers, licences, other jobs, an approval."""
+    if seen.state in ("done", "failed", "cancelled", "paused"):
+        return []
+    found = []
+    if full := service.on_hold():
+        found.append(f"for room: {full}")
+    if away := service.back_off(job):
+        found.append(f"tasks are tried again later: {away}")
+    if seen.state == "review":
+        found.append(f"for an approval: pipeline approve {seen.job}")
+    found += [f"for {other}" for other in sorted(set(seen.blocked.values()))]
+    if service.config.broker_url is not None and (unserved := service.unserved(job)):
+        asked = {key: value for key, value in seen.terms.items() if value and key in ("pool", "tags", "memory")}
+        what = ", ".join(f"{key} {value}" for key, value in asked.items())
+        found.append(f"for a worker: none serves {', '.join(unserved)}" + (f" ({what})" if what else ""))
+    found += [f"{worker} is kept off it: pipeline allow {worker} --job {seen.job}" for worker in seen.barred]
+    return found
+
+
+def _told(task: OpenTask) -> str:
+    """An open task, one line."""
+    words = [str(task.state).ljust(8), task.task]
+    if task.worker:
+        words.append(f"{'on' if task.state == 'running' else 'last on'} {task.worker}")
+    if task.attempts > 1 or task.reason:
+        words.append(f"({task.attempts} attempts{': ' + task.reason if task.reason else ''})")
+    if task.waits_for:
+        more = f" and {len(task.waits_for) - 3} more" if len(task.waits_for) > 3 else ""
+        words.append(f"needs {', '.join(task.waits_for[:3])}{more}")
+    return " ".join(words)
+
+
+def _first_failure(trouble: Trouble) -> list[str]:
+    """The first failed attempt of a job, with the end of its log."""
+    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(trouble.at))
+    head = f"first failure: {trouble.task}, attempt {trouble.attempt + 1}, {trouble.kind} on {trouble.worker} {clock}"
+    tail = [part for line in trouble.log for part in line.splitlines()][-TAIL_LINES:]
+    return [head, *(f"  {line}" for line in tail or [trouble.reason])]
 
 
 def _document(store: Store, job: Any) -> dict[str, Any]:
@@ -91,14 +154,15 @@ def watch(jobs: tuple[str, ...], farm: str | None, out: str | None) -> int:
     return 1 if any(watched.state(job) in FAILED for job in wanted) else 0
 
 
-def live_slots(settings: FarmConfig, store: Store) -> int:
-    """Slots at work for the store, for the forecast; 0 where there is no broker, or it does not answer."""
+def reachable_farm(settings: FarmConfig, store: Store) -> Farm:
+    """The farm; the store alone where there is no broker, or it does not answer."""
     from pipeline.errors import FarmError
+    from pipeline.farm.client import Farm
 
     try:
-        return farm_of(settings, store).slots()
+        return farm_of(settings, store)
     except FarmError:
-        return 0
+        return Farm.offline(store, settings.model_copy(update={"broker_url": None}))
 
 
 def farm_of(settings: FarmConfig, store: Store) -> Farm:
@@ -122,7 +186,7 @@ def list_jobs(farm: str | None, out: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    table = [("job", "state", "frames", "done", "priority", "owner", "submitted")]
+    table = [("job", "state", "frames", "done", "priority", "show", "owner", "submitted")]
     table += [
         (
             row["job"],
@@ -130,6 +194,7 @@ def list_jobs(farm: str | None, out: str | None, as_json: bool) -> None:
             f"{row['done']}/{row['frames']}",
             f"{row['fraction']:.0%}",
             str(row["priority"]),
+            row["show"],
             row["owner"],
             row["created"].replace("T", " ")[:16],
         )
@@ -148,6 +213,7 @@ def _row(job: Job, found: Any) -> dict[str, Any]:
         "done": found.done,
         "fraction": round(found.fraction, 4),
         "priority": found.priority,
+        "show": job.show,
         "owner": job.owner,
         "created": job.created,
     }

@@ -17,6 +17,10 @@ from pipeline.cli.options import farm_option
 @click.option("--device", metavar="auto|cpu|cuda[:N]", default="auto", show_default=True, help="Device to render with.")
 @click.option("--slots", type=click.IntRange(1, 64), default=1, show_default=True, help="Tasks at a time.")
 @click.option("--name", help="Unique in the farm.  [default: made from the host, the device and the process]")
+@click.option("--pools", default="", help="Pools, by commas. Without any: jobs of no pool.")
+@click.option("--tags", default="", help="Tags, by commas, that jobs may ask for.")
+@click.option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", help="Of the device, for a slot.")
+@click.option("--hours", default="", help="Take tasks in these hours alone: 'mon-fri 19:00-08:00, sat-sun'.")
 @click.option("--queues", default="light,denoise,render", show_default=True, help="Kinds of tasks to take.")
 @click.option("--no-events", is_flag=True, help="Tell monitors such as Flower nothing.")
 @click.option(
@@ -29,6 +33,10 @@ def worker(
     device: str,
     slots: int,
     name: str | None,
+    pools: str,
+    tags: str,
+    memory: float | None,
+    hours: str,
     queues: str,
     no_events: bool,
     log_level: str,
@@ -38,7 +46,8 @@ def worker(
     Ctrl-C (or SIGTERM) lets the running task finish; a second Ctrl-C ends it at once, and another worker makes it.
     """
     arguments = ["--device", device, "--slots", str(slots), "--queues", queues, "--log-level", log_level]
-    for option, value in (("--farm", farm), ("--broker", broker), ("--name", name)):
+    offered = (("--pools", pools), ("--tags", tags), ("--hours", hours), ("--memory", str(memory) if memory else None))
+    for option, value in (("--farm", farm), ("--broker", broker), ("--name", name), *offered):
         arguments += [option, value] if value else []
     for url in store:
         arguments += ["--store", url]

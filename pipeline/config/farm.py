@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from pipeline.config.problems import KeyPath, Source, nearest, problems_of
@@ -20,6 +21,7 @@ __all__ = ["Farm", "load_farm"]
 
 PROFILES = Path("configs") / "farm"
 _SCHEMES = ("redis", "rediss", "redis+socket")
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 _VARIABLES = {"broker_url": "PIPELINE_BROKER_URL", "store": "PIPELINE_STORE"}
 
 
@@ -55,11 +57,34 @@ class Farm(ConfigModel):
         default=5.0, gt=0, le=60, description="Longest time between two looks at pause, cancel and priority, seconds."
     )
     max_raises: Integer = Field(default=3, ge=1, le=100, description="A task that raised this often is parked.")
+    retry_seconds: Number = Field(
+        default=1.0, ge=0, le=3600, description="Wait before a failed task's second attempt, seconds; then it doubles."
+    )
+    stuck_seconds: Number = Field(
+        default=1800.0, ge=1, description="A task that makes no progress for this long is ended, seconds."
+    )
     max_losses: Integer = Field(
         default=5, ge=1, le=100, description="A task that was lost this often, on loss_hosts hosts or more, is parked."
     )
     loss_hosts: Integer = Field(
         default=2, ge=1, le=100, description="Hosts that must have lost a task before it is parked; ≤ max_losses."
+    )
+    bar_failures: Integer = Field(
+        default=3, ge=1, le=1000, description="A worker that fails this many tasks of a job in a row is kept off it."
+    )
+    out_jobs: Integer = Field(
+        default=2, ge=1, le=100, description="A worker kept off this many jobs in a row is taken out of the farm."
+    )
+    limits: dict[Name, Annotated[Integer, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="At most so many tasks at a time, by name: a licence, or a kind of task (passes, denoised, frames).",
+    )
+    shares: dict[Name, Annotated[Number, Field(gt=0)]] = Field(
+        default_factory=dict, description="Weights of shows that share the farm; 1 where nothing is said."
+    )
+    licence_errors: tuple[str, ...] = Field(
+        default=(r"(?i)\blicen[cs]e\b.{0,80}\b(denied|expired|unavailable|checkout|server|could not|cannot|failed)\b",),
+        description="Expressions: an error that holds one is a missing licence. The task waits, and loses no attempt.",
     )
     cost_per_hour: Number | None = Field(
         default=None, ge=0, description="What an hour of one worker slot costs, in any money; null: costs are not told."
@@ -101,6 +126,16 @@ class Farm(ConfigModel):
         if lease is not None and heartbeat > lease / 2:
             raise ValueError(f"must be at most half of lease_seconds, which is {lease:g}, not {heartbeat:g}")
         return heartbeat
+
+    @field_validator("licence_errors")
+    @classmethod
+    def _are_expressions(cls, expressions: tuple[str, ...]) -> tuple[str, ...]:
+        for expression in expressions:
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise ValueError(f"{expression!r:.60} is not a regular expression: {error}") from error
+        return expressions
 
     @field_validator("loss_hosts")
     @classmethod

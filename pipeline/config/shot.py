@@ -14,6 +14,7 @@ from pipeline.config.denoise import Denoise
 from pipeline.config.keyframes import ShapeKeyframe
 from pipeline.config.preview import Preview
 from pipeline.config.sampling import Sampling
+from pipeline.config.terms import Terms
 from pipeline.config.values import ConfigModel, Frames, Id, Integer, Keyframes, PathText, Rate, ShotName
 from pipeline.errors import ConfigError
 
@@ -51,6 +52,7 @@ class Shot(ConfigModel):
     denoise: Denoise = Field(default_factory=Denoise, description="Denoiser and λ.")
     preview: Preview = Field(default_factory=Preview, description="How the shot is shown while it is being lit.")
     priority: Integer = Field(default=5, ge=0, le=9, description="0 (last) … 9 (first).")
+    farm: Terms = Field(default_factory=Terms, description="Terms on which a farm makes the shot.")
 
     _directory: Path | None = PrivateAttr(default=None)
 

@@ -1,10 +1,15 @@
-"""Attempts: who tried to make a product, how it ended, and when to stop trying.
+"""Attempts: who tried to make a product, and how it ended.
 
 `attempts/<task>/<n>` is created before a task starts, so that a crash leaves a trace; `logs/<task>/<n>.log` is created
-when it has ended, and its last line says how. An attempt without a log, on whose task nobody holds a lease, was lost. A
-task that raised, or crashed its process, `max_raises` times is poison; one that was lost `max_losses` times on
-`loss_hosts` hosts is as well (or twice as often on fewer: machines that are switched off, and people who kill workers,
-must not park the innocent).
+when it has ended, and its last line says how. An attempt without a log, on whose task nobody holds a lease, was lost.
+
+The number of an attempt is its fence. Who takes a task up takes the next number, which nobody else ever had, and every
+report carries it: the lease, the log, the word to the dispatcher. What an attempt says of its failure when a later one
+has begun (it was stopped for so long that it was believed dead) is noted as `superseded`, and counts for nothing; what
+it made counts, since equal tasks make equal bytes. Another try does not remove the attempts: it adds one that forgives
+those before it.
+
+What follows from the attempts of a task is in `pipeline.farm.recovery`.
 """
 
 from __future__ import annotations
@@ -15,30 +20,37 @@ import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pipeline.config.farm import Farm
 from pipeline.farm import names
 from pipeline.farm.store import Store
 
 __all__ = [
+    "FAILED",
     "Attempt",
     "Failure",
     "Line",
     "Outcome",
+    "Trouble",
     "begin",
-    "conclude",
     "end",
     "failure",
+    "first_trouble",
     "forget",
     "history",
+    "note_trouble",
     "park",
     "read_log",
     "retry",
-    "verdict",
+    "superseded",
+    "unpark",
 ]
 
-Outcome = Literal["made", "double", "raised", "crashed", "cancelled"]
+Outcome = Literal[
+    "made", "double", "raised", "crashed", "stuck", "memory", "away", "cancelled", "superseded", "forgiven"
+]
+FAILED: Final[frozenset[Outcome]] = frozenset({"raised", "crashed", "stuck"})
+"""Ends that are the task's own fault, as far as one knows, and use up a retry."""
 
 LOG_TAIL = 40
 """Lines of the last attempt's log that a failure quotes."""
@@ -52,8 +64,11 @@ class Attempt:
         n: 0 for the first.
         host, pid, worker: who tried.
         started: seconds since the epoch.
+        memory: of the device, MiB; 0 where it is not known.
         outcome: `made`; `double` (somebody else was first); `raised`; `crashed` (the process died of its own: SIGSEGV,
-            SIGABRT …); `cancelled`; None while it runs, or when it was lost.
+            SIGABRT …); `stuck` (no progress for too long); `memory` (it ran out); `cancelled`; `superseded` (it failed
+            after another attempt had begun); `forgiven` (it stands for somebody's wish to try again); None while it
+            runs, or when it was lost.
         reason: one line.
     """
 
@@ -62,8 +77,33 @@ class Attempt:
     pid: int
     worker: str
     started: float
+    memory: int = 0
     outcome: Outcome | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The first thing that went wrong in a job: the content of `first_failure`.
+
+    Attributes:
+        task: product that was not made.
+        attempt: number of the attempt.
+        worker, host: who tried.
+        kind: how the attempt ended.
+        reason: one line.
+        log: the tail of its log.
+        at: seconds since the epoch.
+    """
+
+    task: str
+    attempt: int
+    worker: str
+    host: str
+    kind: str
+    reason: str
+    log: list[str]
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +112,7 @@ class Failure:
 
     Attributes:
         task: name of the product that is not made.
-        kind: `raised`, `crashed` or `lost`.
+        kind: `raised`, `crashed`, `stuck`, `memory` or `lost`.
         reason: one line.
         attempts: how many there were.
         hosts: where.
@@ -121,14 +161,21 @@ def read_log(data: bytes) -> list[Line]:
     return [Line(**json.loads(line)) for line in data.decode().splitlines()]
 
 
-def begin(store: Store, directory: str, task: str, *, worker: str) -> int:
+def begin(store: Store, directory: str, task: str, *, worker: str, memory: int = 0) -> int:
     """Notes that this process starts on a task; returns the attempt's number.
+
+    Args:
+        store: where the job lives.
+        directory: of the job in it.
+        task: name of the product.
+        worker: name of the worker.
+        memory: of its device, MiB.
 
     Raises:
         StoreError: the store is full or cannot be written.
     """
     record = {"host": socket.gethostname(), "pid": os.getpid(), "worker": worker, "started": round(time.time(), 3)}
-    data = json.dumps(record).encode()
+    data = json.dumps({**record, "memory": memory}).encode()
     number = 0
     while not store.create(f"{directory}/{names.attempt(task, number)}", data, durable=False):
         number += 1
@@ -143,26 +190,37 @@ def end(
     Raises:
         StoreError: the store is full or cannot be written.
     """
-    level = "error" if outcome in ("raised", "crashed") else "info"
+    level = "error" if outcome in FAILED or outcome == "memory" else "info"
     lines = [*log, Line(round(time.time(), 3), level, "end", {"outcome": outcome, "reason": reason})]
     text = "".join(line.to_json() + "\n" for line in lines)
     return store.create(f"{directory}/{names.log(task, n)}", text.encode(), durable=False)
 
 
+def superseded(store: Store, directory: str, task: str, n: int) -> bool:
+    """Whether somebody else has taken the task up after this attempt: what it says of its failure does not count."""
+    return store.exists(f"{directory}/{names.attempt(task, n + 1)}")
+
+
 def forget(store: Store, directory: str, task: str, n: int) -> None:
-    """Takes an attempt back: the store was full, which is not the task's fault. Works on a full store."""
+    """Takes an attempt back: the store or a licence was away, which is not its fault. Works on a full store."""
     store.delete(f"{directory}/{names.attempt(task, n)}")
 
 
 def history(store: Store, directory: str, task: str) -> list[Attempt]:
-    """All attempts at a task, oldest first."""
-    attempts = []
+    """The attempts at a task since somebody last asked for another try, oldest first."""
+    attempts: list[Attempt] = []
     for number in sorted(int(name.rpartition("/")[2]) for name in store.list(f"{directory}/attempts/{task}/")):
-        began = json.loads(store.read(f"{directory}/{names.attempt(task, number)}"))
+        try:
+            began = json.loads(store.read(f"{directory}/{names.attempt(task, number)}"))
+        except FileNotFoundError:  # just taken back
+            continue
         try:
             ended = read_log(store.read(f"{directory}/{names.log(task, number)}"))[-1].facts
         except FileNotFoundError:
             ended = {}
+        if ended.get("outcome") == "forgiven":
+            attempts.clear()
+            continue
         attempts.append(
             Attempt(
                 number,
@@ -170,46 +228,12 @@ def history(store: Store, directory: str, task: str) -> list[Attempt]:
                 began["pid"],
                 began["worker"],
                 began["started"],
+                began["memory"],
                 ended.get("outcome"),
                 ended.get("reason", ""),
             )
         )
     return attempts
-
-
-def verdict(attempts: Sequence[Attempt], limits: Farm) -> tuple[str, str] | None:
-    """Whether a task is to be parked, from its attempts, none of which is at work any more.
-
-    Returns:
-        The kind (`raised`, `crashed`, `lost`) and the reason; None when it is to be tried again.
-    """
-    own = [attempt for attempt in attempts if attempt.outcome in ("raised", "crashed")]
-    if len(own) >= limits.max_raises:
-        last = own[-1]
-        return str(last.outcome), last.reason
-    lost = [attempt for attempt in attempts if attempt.outcome is None]
-    hosts = {attempt.host for attempt in lost}
-    if len(lost) >= limits.max_losses * (1 if len(hosts) >= limits.loss_hosts else 2):
-        return "lost", f"its worker vanished {len(lost)} times on {', '.join(sorted(hosts))} (out of memory?)"
-    return None
-
-
-def conclude(store: Store, directory: str, task: str, limits: Farm, *, before: int | None = None) -> bool:
-    """Parks a task, on which nobody is at work, if its attempts are too many; True if it is parked now.
-
-    Args:
-        store: where the job lives.
-        directory: of the job in it.
-        task: name of the product.
-        limits: how many are too many.
-        before: number of the caller's own attempt, which does not count.
-    """
-    tried = [attempt for attempt in history(store, directory, task) if before is None or attempt.n < before]
-    found = verdict(tried, limits)
-    if found is None:
-        return False
-    park(store, directory, task, tried, kind=found[0], reason=found[1])
-    return True
 
 
 def park(store: Store, directory: str, task: str, attempts: Sequence[Attempt], *, kind: str, reason: str) -> bool:
@@ -234,21 +258,59 @@ def failure(store: Store, directory: str, task: str) -> Failure:
     return Failure(**json.loads(store.read(f"{directory}/{names.failure(task)}")))
 
 
-def retry(store: Store, directory: str) -> list[str]:
-    """Removes the marks of what failed: failures, the attempts behind them, absent frames. Returns the tasks.
+def unpark(store: Store, directory: str, task: str) -> None:
+    """Removes the mark of a parked task, and of the frame that was given up for it; the attempts stay as they are."""
+    store.delete(f"{directory}/{names.failure(task)}")
+    frame = names.parse(task).frame
+    gone = [names.absent(frame)] if frame is not None else []
+    if frame is None:  # a budget: every frame that waits for it was given up
+        gone = [name[len(directory) + 1 :] for name in store.list(f"{directory}/absent/")]
+    for name in gone:
+        store.delete(f"{directory}/{name}")
+    if gone and store.exists(f"{directory}/{names.REPORT}"):  # which told of absent frames
+        store.delete(f"{directory}/{names.REPORT}")
 
-    The report goes too when it told of absent frames, since it will be made anew.
+
+def retry(store: Store, directory: str, tasks: Iterable[str] | None = None) -> list[str]:
+    """Has what failed tried again; returns the tasks.
+
+    Each gets an attempt that forgives those before it, so that numbers go on, and whoever is still at an earlier one
+    cannot be taken for a later one.
+
+    Args:
+        store: where the job lives.
+        directory: of the job in it.
+        tasks: that are meant; by default all that are parked, and all frames that were given up.
     """
     prefix = f"{directory}/failures/"
-    tasks = [name.removeprefix(prefix) for name in store.list(prefix)]
-    for task in tasks:
-        for kind in ("attempts", "logs"):
-            for name in store.list(f"{directory}/{kind}/{task}/"):
-                store.delete(name)
-        store.delete(f"{directory}/{names.failure(task)}")
-    gone = store.list(f"{directory}/absent/")
-    for name in gone:
-        store.delete(name)
-    if gone and store.exists(f"{directory}/{names.REPORT}"):
-        store.delete(f"{directory}/{names.REPORT}")
-    return tasks
+    parked = [name.removeprefix(prefix) for name in store.list(prefix)]
+    meant = parked if tasks is None else [task for task in parked if task in set(tasks)]
+    for task in meant:
+        number = begin(store, directory, task, worker="")
+        end(store, directory, task, number, outcome="forgiven", reason="somebody asked for another try")
+        unpark(store, directory, task)
+    if tasks is None:
+        gone = store.list(f"{directory}/absent/")
+        for name in gone:
+            store.delete(name)
+        if gone and store.exists(f"{directory}/{names.REPORT}"):
+            store.delete(f"{directory}/{names.REPORT}")
+    store.delete(f"{directory}/{names.FIRST_FAILURE}")
+    return meant
+
+
+# --- the first failure --------------------------------------------------------------------------------------------
+
+
+def note_trouble(store: Store, directory: str, trouble: Trouble) -> bool:
+    """Notes a failed attempt, if it is the job's first; the tail of its log is shortened."""
+    record = asdict(trouble) | {"log": trouble.log[-LOG_TAIL:]}
+    return store.create(f"{directory}/{names.FIRST_FAILURE}", json.dumps(record).encode(), durable=False)
+
+
+def first_trouble(store: Store, directory: str) -> Trouble | None:
+    """The first failed attempt of a job, whether it worked later or not; None while there was none."""
+    try:
+        return Trouble(**json.loads(store.read(f"{directory}/{names.FIRST_FAILURE}")))
+    except FileNotFoundError:
+        return None

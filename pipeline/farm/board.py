@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pipeline.config.farm import Farm
 from pipeline.errors import ProductError
 from pipeline.farm import attempts, names
 from pipeline.farm.control import Control, ControlState
-from pipeline.farm.job import Job
+from pipeline.farm.job import Job, wanted_frames
 from pipeline.farm.names import REPORT, Frame, Queue
 from pipeline.farm.plan import JobPlan, after, is_done, order, removable, runnable, stale, unmakeable
 from pipeline.farm.products import Products
+from pipeline.farm.queues import device_of, queue_name
+from pipeline.farm.recovery import Remedy, delay, remedy
+from pipeline.farm.requirements import Offer, Requirement, requirement
 from pipeline.farm.store import Store
+from pipeline.farm.waits import Waits
 
 __all__ = ["Board"]
 
@@ -35,8 +39,11 @@ class Board:
 
     Attributes:
         plan: the part of the job that planning needs, with what was asked since.
+        terms: what the job asks of the farm, as asked last.
+        blocked: frames that wait for other jobs, and for which.
         ready: tasks that can start or are at work.
         at_work: those that were sent to a worker, and when they were last known to be in good hands (caller's clock).
+        queues: that its tasks were sent to, and what each requires.
     """
 
     def __init__(self, store: Store, job: Job) -> None:
@@ -49,7 +56,13 @@ class Board:
         self._waiting: dict[Queue, list[tuple[tuple[int, ...], str]]] = {}
         self.ready: set[str] = set()
         self.at_work: dict[str, float] = {}
-        self.plan = JobPlan.of(job, self._control.look())
+        self.queues: dict[str, Requirement] = {}
+        self._remedies: dict[str, Remedy] = {}
+        self._deferrals: dict[str, int] = {}
+        self._delayed: dict[str, float] = {}
+        self._waits = Waits(store, ())
+        self._plain_queues: dict[Queue, str] = {}
+        self._adopt(self._control.look())
 
     # --- the planner's view -----------------------------------------------------------------------------------
 
@@ -83,12 +96,32 @@ class Board:
         state = self._control.look()
         if state == before:
             return False
-        self.plan = JobPlan.of(self.job, state)
+        self._adopt(state)
         if state.retries != before.retries:
+            for forgotten in (self._remedies, self._deferrals, self._delayed):
+                forgotten.clear()
             self.refresh()
         else:
             self._replan()
         return True
+
+    def look_at_others(self) -> None:
+        """Asks whether what the job waits for has been made."""
+        if self.blocked and self._blocked_now() != self.blocked:
+            self._adopt(self.state)
+            self._replan()
+
+    def _adopt(self, state: ControlState) -> None:
+        """The plan as the control records have it now, and as far as other jobs have come."""
+        self.terms = self.job.terms(state)
+        if self._waits.after != self.terms.after:
+            self._waits = Waits(self.store, self.terms.after)
+        self._plain_queues.clear()
+        self.blocked = self._blocked_now()
+        self.plan = JobPlan.of(self.job, state, blocked=self.blocked)
+
+    def _blocked_now(self) -> dict[Frame, str]:
+        return self._waits.blocked(wanted_frames(self.job, self.state))
 
     def refresh(self, keep: Callable[[], object] = lambda: None) -> None:
         """Forgets what is known, lists the store frame by frame, and plans anew.
@@ -132,6 +165,8 @@ class Board:
             return False
         self.ready.discard(name)
         self.at_work.pop(name, None)
+        for forgotten in (self._remedies, self._deferrals, self._delayed):
+            forgotten.pop(name, None)
         if names.parse(name).kind == "failures":
             self._mark_absent()
             self._replan()
@@ -149,19 +184,96 @@ class Board:
         if self.at_work.pop(task, None) is not None and task in self.ready:
             self._push(task)
 
-    def park(self, task: str, limits: Farm) -> bool:
-        """Parks a task that vanished or failed too often; its frame is marked absent. False: it may be tried again."""
-        if not attempts.conclude(self.store, self.job.directory, task, limits):
+    def failed(
+        self, task: str, limits: Farm, now: float, *, attempt: int | None = None, strongest: int | None = None
+    ) -> bool:
+        """A task failed, or vanished: it is tried again, in a while and as its attempts suggest, or parked.
+
+        Args:
+            task: name of the product.
+            limits: how many attempts are too many.
+            now: the caller's clock.
+            attempt: number of the one that is reported; None where the task vanished. The report of an attempt that
+                is not the newest is stale.
+            strongest: memory of the largest device that could take it, MiB, as far as one knows.
+
+        Returns:
+            Whether the report was news.
+        """
+        tried = attempts.history(self.store, self.job.directory, task)
+        if attempt is not None and (not tried or attempt != tried[-1].n):
             return False
-        self.enter(names.failure(task))
+        found = remedy(tried, limits, barred=self.state.barred, strongest=strongest)
+        if found.park is not None:
+            kind, reason = found.park
+            attempts.park(self.store, self.job.directory, task, tried, kind=kind, reason=reason)
+            self.enter(names.failure(task))
+            return True
+        self._remedies[task] = found
+        self._delay(task, now + found.delay)
         return True
+
+    def defer(self, task: str, now: float, first: float) -> None:
+        """A task could not start for no fault of its own: again after `first` seconds, then ever later."""
+        times = self._deferrals[task] = self._deferrals.get(task, 0) + 1
+        self._delay(task, now + delay(times, first))
+
+    def set_aside(self, task: str, until: float) -> None:
+        """Nobody can take a task now; others of the job may start before it."""
+        self._delayed[task] = until
+
+    def wake(self, now: float) -> None:
+        """Takes up again what was delayed until now."""
+        for task in [task for task, due in self._delayed.items() if due <= now]:
+            del self._delayed[task]
+            if task in self.ready and task not in self.at_work:
+                self._push(task)
+
+    def pardon(self, limits: Farm) -> list[str]:
+        """Tries again what is parked through the failures of workers that are kept off the job by now."""
+        pardoned = []
+        for name in self.products.failures():
+            task = name.removeprefix("failures/")
+            tried = attempts.history(self.store, self.job.directory, task)
+            if remedy(tried, limits, barred=self.state.barred).park is None:
+                attempts.unpark(self.store, self.job.directory, task)
+                pardoned.append(task)
+        if pardoned:
+            self.refresh()
+        return pardoned
+
+    def queue(self, task: str, offers: Collection[Offer]) -> str:
+        """The queue in which a task is to stand: that of what it requires.
+
+        Args:
+            task: name of the product.
+            offers: of the live workers; who failed a task gets it back only where nobody else could take it.
+        """
+        kind = names.queue(task)
+        wanted = requirement(self.terms, self.state.barred, kind)
+        if (found := self._remedies.get(task)) is not None:
+            memory = 0 if kind == "light" else found.memory
+            wanted = wanted.raised(memory=memory, avoid=found.avoid, offers=offers)
+        name = queue_name(kind, device_of(self.job.environment), self.job.environment_key, wanted.key)
+        self.queues[name] = wanted
+        return name
+
+    def plain_queue(self, kind: Queue) -> str:
+        """The queue of the job's tasks that have not failed."""
+        name = self._plain_queues.get(kind)
+        if name is None:
+            key = requirement(self.terms, self.state.barred, kind).key
+            name = queue_name(kind, device_of(self.job.environment), self.job.environment_key, key)
+            self._plain_queues[kind] = name
+        return name
 
     def next(self, kind: Queue) -> str | None:
         """The task of a kind of queue that is to start next; None when nothing can."""
         heap = self._waiting.get(kind, [])
         while heap:
             task = heap[0][1]
-            if task in self.ready and task not in self.at_work and not self.state.stops(task):
+            startable = task in self.ready and task not in self.at_work and task not in self._delayed
+            if startable and not self.state.holds(task):
                 return task
             heapq.heappop(heap)
         return None
@@ -199,13 +311,17 @@ class Board:
         self.at_work = {task: seen for task, seen in self.at_work.items() if task in self.ready}
         self._waiting = {}
         for task in self.ready:
-            if task not in self.at_work:
+            if task not in self.at_work and task not in self._delayed:
                 self._push(task)
 
     def _add(self, task: str) -> None:
         if task not in self.ready:
             self.ready.add(task)
             self._push(task)
+
+    def _delay(self, task: str, due: float) -> None:
+        self._delayed[task] = due
+        self.at_work.pop(task, None)
 
     def _push(self, task: str) -> None:
         heapq.heappush(self._waiting.setdefault(names.queue(task), []), (order(self.plan, task), task))

@@ -7,7 +7,7 @@ look.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.farm.embedded import EmbeddedFarm
     from pipeline.farm.leases import Held
     from pipeline.farm.queues import Queues, Ticket
+    from pipeline.farm.roster import Order
 
 __all__ = ["BrokerDown", "Farm", "State"]
 
@@ -145,6 +146,31 @@ class Farm:
         job_id = job.id if isinstance(job, Job) else job or ""
         return self._ask(lambda queues: running(queues.redis, store=self.store.url, job=job_id), [])
 
+    def unserved(self, job: Job) -> list[str]:
+        """Queues of a job that no live worker serves now, so that it waits for one."""
+        from pipeline.farm.queues import KINDS, device_of, queue_name
+        from pipeline.farm.requirements import Offer, requirement
+
+        state, device = self.control(job), device_of(job.environment)
+        terms = job.terms(state)
+        ours = [worker for worker in self.workers() if self.store.url in worker["stores"]]
+        working = [(worker["queues"], Offer.of(worker)) for worker in ours if worker["state"] == "working"]
+        found = []
+        for kind in KINDS:
+            plain = queue_name(kind, device, job.environment_key)
+            wanted = requirement(terms, state.barred, kind)
+            if not any(plain in queues and wanted.met_by(offer) for queues, offer in working):
+                found.append(queue_name(kind, device, job.environment_key, wanted.key))
+        return found
+
+    def back_off(self, job: Job) -> str | None:
+        """Why tasks of a job wait: the store or a licence was away lately; else None."""
+        from pipeline.farm.queues import key
+
+        name = key("away", f"{self.store.url}|{job.id}")
+        told: Any = self._ask(lambda queues: queues.redis.get(name), None)
+        return None if told is None else str(told)
+
     def on_hold(self) -> str | None:
         """Why nothing runs on the store, if it is full; else None."""
         from pipeline.farm.dispatch import held_because
@@ -172,8 +198,6 @@ class Farm:
 
     def submit(self, job: Job) -> list[str]:
         """Sets a claimed job going; returns what the user should know, one line each."""
-        from pipeline.farm.queues import KINDS, device_of, queue_name
-
         jobs.activate(self.store, job)
         self._wake(job)
         if self._queues is None or self._local is not None:
@@ -181,15 +205,13 @@ class Farm:
         workers = [worker for worker in self.workers() if self.store.url in worker["stores"]]
         if not workers:
             return [f"no live worker serves {self.store.url} now; the job waits for one"]
-        served = {queue for worker in workers for queue in worker["queues"]}
-        wanted = {queue_name(kind, device_of(job.environment), job.environment_key) for kind in KINDS}
-        if wanted - served:
-            return [f"no live worker serves {', '.join(sorted(wanted - served))} now; the job waits for one"]
+        if unserved := self.unserved(job):
+            return [f"no live worker serves {', '.join(sorted(unserved))} now; the job waits for one"]
         return []
 
-    def pause(self, job: Job) -> None:
-        """Nothing of the job starts any more, and what runs lets go between waves."""
-        self._control(job, "pause")
+    def pause(self, job: Job, *, after_task: bool = False) -> None:
+        """Nothing of the job starts any more, and what runs lets go between waves, or comes to its end."""
+        self._control(job, "pause", control.AFTER_TASK if after_task else None)
 
     def resume(self, job: Job) -> None:
         """The job goes on after a pause or a cancel."""
@@ -197,13 +219,59 @@ class Farm:
         jobs.activate(self.store, job)
         self._wake(job)
 
-    def cancel(self, job: Job) -> None:
-        """The job ends now; what was made stays, and `resume` goes on from it."""
-        self._control(job, "cancel")
+    def cancel(self, job: Job, *, after_task: bool = False) -> None:
+        """The job ends now, or after the tasks that run; what was made stays, and `resume` goes on from it."""
+        self._control(job, "cancel", control.AFTER_TASK if after_task else None)
+
+    def approve(self, job: Job) -> None:
+        """The first passes of a job that waits for an approval are good: it goes on."""
+        self._control(job, "approve")
+
+    def adjust(self, job: Job, terms: Mapping[str, Any]) -> None:
+        """Changes the terms of a job, by key of `Terms`.
+
+        Raises:
+            ConfigError: a key or a value that they do not have.
+        """
+        from pydantic import ValidationError
+
+        from pipeline.config.problems import Source, problems_of
+        from pipeline.config.terms import Terms
+
+        before = job.terms(self.control(job)).model_dump(mode="json")
+        try:
+            after = Terms.model_validate({**before, **terms}).model_dump(mode="json")
+        except ValidationError as error:
+            raise Source().error(problems_of(error, Terms)) from error
+        self._control(job, "terms", {key: after[key] for key in terms})
+
+    def bar(self, job: Job, worker: str) -> None:
+        """Keeps a worker off a job."""
+        self._control(job, "bar", worker)
+
+    def allow(self, job: Job, worker: str) -> None:
+        """Lets a worker take a job's tasks again."""
+        self._control(job, "allow", worker)
+
+    def order(self, worker: str, what: Order, reason: str = "") -> None:
+        """Asks something of a worker: `drain`, `out` or `in`."""
+        from pipeline.farm import roster
+
+        roster.order(self.store, worker, what, reason=reason)
 
     def skip(self, job: Job, frames: Iterable[int]) -> None:
-        """These frames are not wanted any more."""
-        self._control(job, "skip", sorted(frames))
+        """These frames are not wanted any more.
+
+        Raises:
+            FarmError: the job has none of them, or no others.
+        """
+        wanted = set(jobs.wanted_frames(job, self.control(job)))
+        named = sorted(wanted.intersection(frames))
+        if not named:
+            raise FarmError(f"{job.id} has none of these frames")
+        if len(named) == len(wanted):
+            raise FarmError(f"{job.id} would have no frame left; cancel it instead")
+        self._control(job, "skip", named)
 
     def priority(self, job: Job, priority: int) -> None:
         """Changes a job's priority: 0 (last) to 9 (first).
@@ -215,9 +283,9 @@ class Farm:
             raise FarmError(f"a priority is 0 (last) to 9 (first), not {priority}")
         self._control(job, "priority", priority)
 
-    def retry(self, job: Job) -> list[str]:
-        """Removes the marks of what failed, so that it is tried again; returns those tasks."""
-        tasks = attempts.retry(self.store, job.directory)
+    def retry(self, job: Job, only: Iterable[str] | None = None) -> list[str]:
+        """Removes the marks of what failed, or of these tasks, so that it is tried again; returns those tasks."""
+        tasks = attempts.retry(self.store, job.directory, only)
         control.write(self.store, job.directory, "retry", tasks)
         jobs.activate(self.store, job)
         self._wake(job)
@@ -257,7 +325,9 @@ class Farm:
         self._wake(job)
 
     def _wake(self, job: Job) -> None:
-        self._ask(lambda queues: queues.wake(self.store.url, job=job.id), None)
+        from pipeline.farm.queues import Report
+
+        self._ask(lambda queues: queues.wake(self.store.url, Report(job.id)), None)
 
     def _ask(self, question: Callable[[Queues], T], without: T) -> T:
         """The broker's answer; `without` where there is no broker.

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipeline.config.farm import Farm
 
 __all__ = ["Cancelled", "Context"]
+
+
+LEAST_WAVE: Final = 1024
+"""Samples of the smallest wave: four blocks of pixels with one sample each."""
 
 
 class Cancelled(Exception):
@@ -34,6 +38,8 @@ class Context:
         blobs: directory of content-addressed files; None where the store is not local.
         cache: kept between the tasks of a worker process, such as loaded scenes.
         farm: sizes of waves and slices.
+        shrink: what the size of waves is divided by: the task ran out of memory before.
+        rate: samples per second that the job's slices reached so far; None before the first.
     """
 
     cancelled: Callable[[], bool] = _never
@@ -41,11 +47,13 @@ class Context:
     blobs: Path | None = None
     cache: dict[str, Any] = field(default_factory=dict)
     farm: Farm = field(default_factory=Farm)
+    shrink: int = 1
+    rate: float | None = None
 
     @property
     def wave_samples(self) -> int:
         """Samples of one wave, at most."""
-        return self.farm.wave_samples
+        return max(LEAST_WAVE, self.farm.wave_samples // self.shrink)
 
     def check(self) -> None:
         """Lets go when that was asked for.

@@ -5,6 +5,9 @@ others stand by. The leader starts from the store's marks of active jobs and kee
 reported to it through a list in Redis, and whatever was not reported it finds by itself: a task that was sent, whose
 product is not there, that is in no queue and on which nobody holds a lease, was lost and is sent again. So everything
 in Redis may vanish at any time.
+
+Who is served next is in `pipeline.farm.shares`, what becomes of a failed task in `recovery`, of a failing worker in
+`health`; here they are put to work.
 """
 
 from __future__ import annotations
@@ -14,7 +17,9 @@ import logging
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import OperationalError
@@ -22,11 +27,15 @@ from redis.exceptions import RedisError
 
 from pipeline.config.farm import Farm
 from pipeline.errors import PenumbraError
+from pipeline.farm import attempts, control, names, roster
 from pipeline.farm import job as jobs
-from pipeline.farm import names
 from pipeline.farm.board import Board
+from pipeline.farm.health import Health
 from pipeline.farm.leases import Leadership, remaining
-from pipeline.farm.queues import KINDS, Queues, Ticket, device_of, key, queue_name
+from pipeline.farm.permits import Permits, permits_of
+from pipeline.farm.queues import KINDS, Queues, Report, Ticket, key
+from pipeline.farm.requirements import Offer, Requirement, requirement
+from pipeline.farm.shares import Claimant, served_first
 from pipeline.farm.store import BLOBS, Store, StoreFault
 
 if TYPE_CHECKING:
@@ -49,6 +58,10 @@ STOP_SECONDS = 0.5
 """How long the dispatcher listens without looking whether it is to stop."""
 LEAST_PATIENCE = 0.01
 """Redis takes a shorter time-out for none at all."""
+DEFER_SECONDS = 0.5
+"""How long a task waits that nobody may take just now; longer each time."""
+FARM = "farm"
+"""Who asks in control records that the dispatcher writes."""
 PROBE_BYTES = 1 << 16
 """Least room that a full store must have again before work goes on."""
 
@@ -125,7 +138,7 @@ class Dispatcher:
                 desk.forget()
                 self._ended.wait(1.0)
 
-    def _listen(self, leading: list[StoreDesk]) -> list[tuple[StoreDesk, list[tuple[str, str]]]]:
+    def _listen(self, leading: list[StoreDesk]) -> list[tuple[StoreDesk, list[Report]]]:
         """Waits for a report, no longer than until something is due; then takes all that are there."""
         patience = min(STOP_SECONDS, *(desk.patience() for desk in leading))
         by_key = {key("wake", desk.store.url): desk for desk in leading}
@@ -136,7 +149,7 @@ class Dispatcher:
         for name, texts in found.items():
             more: Any = self._redis.lpop(name, 1000)
             texts.extend(more or [])
-        return [(desk, [(job, task) for job, task in map(json.loads, found[name])]) for name, desk in by_key.items()]
+        return [(desk, [Report.of(text) for text in found[name]]) for name, desk in by_key.items()]
 
 
 class StoreDesk:
@@ -153,6 +166,10 @@ class StoreDesk:
         self._full = False
         self._control_seconds = min(CONTROL_SECONDS, farm.control_seconds / 2)
         self._slots: dict[str, int] = {}
+        self._offers: list[Offer] = []
+        self._announced: dict[str, Requirement] = {}
+        self._health = Health(bar_failures=farm.bar_failures, out_jobs=farm.out_jobs)
+        self._permits = Permits.of(redis, farm)
 
     def leads(self) -> bool:
         """Takes or renews the leadership; forgets everything when it was lost."""
@@ -174,13 +191,15 @@ class StoreDesk:
         """Seconds until something is due without a report."""
         return max(0.0, min(self._sweep_due, self._control_due, self._hold_due) - time.monotonic())
 
-    def turn(self, reports: list[tuple[str, str]]) -> None:
+    def turn(self, reports: list[Report]) -> None:
         """Enters what was reported, does what is due, and fills the queues."""
-        for job_id, task in reports:
-            self._enter(job_id, task)
-        if any(not task for _, task in reports):
+        for report in reports:
+            self._enter(report)
+        if any(not report.task for report in reports):
             self._control_due = 0.0
         now = time.monotonic()
+        for board in self._boards.values():
+            board.wake(now)
         if now >= self._sweep_due:
             self._sweep()
             self._sweep_due = time.monotonic() + self._farm.sweep_seconds
@@ -197,21 +216,61 @@ class StoreDesk:
 
     # --- what is reported -----------------------------------------------------------------------------------------
 
-    def _enter(self, job_id: str, task: str) -> None:
-        board = self._boards.get(job_id)
+    def _enter(self, report: Report) -> None:
+        board = self._boards.get(report.job)
         if board is None:
             self._sweep_due = 0.0
-        elif task:
-            board.enter(task)
-        else:
+        elif not report.task:
             board.refresh(self.leadership.hold)
+        elif report.outcome == "deferred":
+            board.defer(report.task, time.monotonic(), DEFER_SECONDS)
+        elif report.outcome == "away":
+            board.defer(report.task, time.monotonic(), self._farm.retry_seconds)
+        elif report.outcome in ("", "made", "double"):
+            board.enter(report.task)
+            if report.outcome == "made":
+                self._health.made(report.job, names.queue(report.task), report.worker)
+        else:
+            self._failed(board, report.task, report)
+
+    def _failed(self, board: Board, task: str, report: Report | None = None) -> None:
+        """A task failed, or vanished: it is there unheard, or it is tried again, or parked."""
+        if board.enter(task):
+            return
+        attempt = None if report is None else report.attempt
+        news = board.failed(task, self._farm, time.monotonic(), attempt=attempt, strongest=self._strongest(board))
+        if not news or report is None or report.outcome not in attempts.FAILED:
+            return
+        worker, kind = report.worker, names.queue(task)
+        if self._health.failed(report.job, kind, worker, task) and worker not in board.state.barred:
+            self._bar(board, worker)
+
+    def _strongest(self, board: Board) -> int | None:
+        """Memory of the largest device that may take the job's tasks, MiB; None where there is none."""
+        wanted = replace(requirement(board.terms, board.state.barred, "render"), memory=0)
+        return max((offer.memory for offer in self._offers if wanted.met_by(offer)), default=None)
+
+    def _bar(self, board: Board, worker: str) -> None:
+        """Keeps a worker off a job, if another one is left; takes it out of the farm if this was not the first job."""
+        wanted = requirement(board.terms, board.state.barred | {worker}, "light")
+        if not any(wanted.met_by(offer) for offer in self._offers):
+            return
+        log.warning("%s fails task after task of %s, and is kept off it", worker, board.job.id)
+        control.write(self.store, board.job.directory, "bar", worker, after=board.state.records, by=FARM)
+        self._control_due = 0.0
+        if self._health.barred(board.job.id, worker) and len(self._offers) > 1:
+            reason = f"failed task after task of {self._farm.out_jobs} jobs, {board.job.id} the last"
+            log.error("%s is taken out of the farm: it %s", worker, reason)
+            roster.order(self.store, worker, "out", reason=reason, by=FARM)
 
     # --- sweeps ---------------------------------------------------------------------------------------------------
 
     def _sweep(self) -> None:
         active = jobs.active(self.store)
-        for gone in set(self._boards) - set(active):
-            del self._boards[gone]
+        gone = set(self._boards) - set(active)
+        self._health.forget(gone)
+        for job_id in gone:
+            del self._boards[job_id]
         for job_id in active:
             if job_id not in self._boards:
                 self._open(job_id)
@@ -219,6 +278,7 @@ class StoreDesk:
         self._count_slots()
         for board in self._boards.values():
             board.relist(RELISTED_PER_SWEEP)
+            board.look_at_others()
             self._bring_back(board)
 
     def _open(self, job_id: str) -> None:
@@ -236,14 +296,34 @@ class StoreDesk:
         self._boards[job_id] = board
 
     def _count_slots(self) -> None:
-        slots = {self._queue(board, kind): 0 for board in self._boards.values() for kind in KINDS}
+        slots: dict[str, int] = {}
+        self._offers = []
         for worker in self._queues.workers():
-            if self.store.url in worker["stores"]:
-                for queue in worker["queues"]:
+            if self.store.url in worker["stores"] and worker["state"] == "working":
+                self._offers.append(Offer.of(worker))
+                for queue in worker["serving"]:
                     slots[queue] = slots.get(queue, 0) + int(worker["slots"])
         self._slots = slots
-        depth, seconds = self._farm.queue_depth_per_slot, 10 * max(self._farm.sweep_seconds, 1.0)
+        depth, seconds = self._farm.queue_depth_per_slot, self._kept_seconds
         self._queues.set_room(slots, depth, seconds=seconds)
+        self._announce(anew=True)
+        shows = Counter((board.plan.priority, board.job.show) for board in self._boards.values() if not _idle(board))
+        if len(shows) > len({priority for priority, _ in shows}):
+            self._queues.share(self.store.url, seconds=seconds)
+
+    @property
+    def _kept_seconds(self) -> float:
+        """Life of what a sweep writes into Redis."""
+        return 10 * max(self._farm.sweep_seconds, 1.0)
+
+    def _announce(self, *, anew: bool = False) -> None:
+        """Tells workers of the queues whose tasks require something."""
+        found = {
+            queue: wanted for board in self._boards.values() for queue, wanted in board.queues.items() if wanted.key
+        }
+        if anew or found != self._announced:
+            self._queues.announce(self.store.url, found, seconds=self._kept_seconds)
+            self._announced = found
 
     def _bring_back(self, board: Board) -> None:
         """Finds the tasks that were sent and are in nobody's hands."""
@@ -251,7 +331,7 @@ class StoreDesk:
             return
         waiting = {
             ticket.task
-            for tickets in self._queues.waiting(self._queue(board, kind) for kind in KINDS).values()
+            for tickets in self._queues.waiting(board.queues).values()
             for ticket in tickets
             if ticket.store == self.store.url and ticket.job == board.job.id
         }
@@ -264,24 +344,24 @@ class StoreDesk:
             if task in waiting:
                 board.sent(task, now)
             elif self._ticket(board, task) not in leases and now - seen > patience:
-                self._save(board, task)
-
-    def _save(self, board: Board, task: str) -> None:
-        """A task has vanished: it is done unheard, or it is parked, or it starts again."""
-        if not board.enter(task) and not board.park(task, self._farm):
-            log.info("%s of %s is in nobody's hands; it is sent again", task, board.job.id)
-            board.let_go(task)
+                log.info("%s of %s is in nobody's hands", task, board.job.id)
+                self._failed(board, task)
 
     # --- control --------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        for board in self._boards.values():
-            before = board.state
+        for board in list(self._boards.values()):
+            before, gate = board.state, board.plan.gate
             if not board.look():
                 continue
             state = board.state
-            if state.held or state.skipped != before.skipped or state.priority != before.priority:
+            changed = (state.skipped, state.priority, state.barred, state.terms, board.plan.gate)
+            if state.held or changed != (before.skipped, before.priority, before.barred, before.terms, gate):
                 self._withdraw(board)
+            for worker in before.barred - state.barred:
+                self._health.allowed(board.job.id, worker)
+            if state.barred - before.barred and (pardoned := board.pardon(self._farm)):
+                log.info("%s: %s will be tried again by others", board.job.id, ", ".join(pardoned))
             if state.cancelled:
                 jobs.deactivate(self.store, board.job)
 
@@ -295,28 +375,76 @@ class StoreDesk:
                 taken.add(ticket.task)
             return ours
 
-        self._queues.withdraw([self._queue(board, kind) for kind in KINDS], is_ours)
+        self._queues.withdraw(board.queues, is_ours)
         for task in taken:
             board.let_go(task)
 
     # --- filling the queues ---------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        boards = sorted(
-            (board for board in self._boards.values() if not board.state.held),
-            key=lambda board: (-board.plan.priority, board.job.created, board.job.id),
-        )
+        boards = {board.job.id: board for board in self._boards.values() if not board.state.held}
+        shows = Counter[str]()
+        for board in self._boards.values():
+            shows[board.job.show] += len(board.at_work)
+        self._used: Counter[str] | None = None
         for kind in KINDS:
             full: set[str] = set()
-            for board in boards:
-                queue = self._queue(board, kind)
-                while queue not in full and self._slots.get(queue, 0) and (task := board.next(kind)) is not None:
-                    if self._send(board, task, queue) == "full":
-                        full.add(queue)
+            left = {
+                job_id: Claimant(job_id, board.job.show, board.plan.priority, board.job.created)
+                for job_id, board in boards.items()
+                if board.next(kind) is not None
+            }
+            while (chosen := served_first(left.values(), shows, self._farm.shares)) is not None:
+                board = boards[chosen.job]
+                task = board.next(kind)
+                if task is not None and self._start(board, task, full):
+                    shows[chosen.show] += 1
+                    continue
+                del left[chosen.job]
+                if board.plain_queue(kind) in full:  # and so it is for all others that would stand in it
+                    left = {of: each for of, each in left.items() if boards[of].plain_queue(kind) not in full}
+
+    def _start(self, board: Board, task: str, full: set[str]) -> bool:
+        """Sends a task, if a worker can take it; False where the job is to wait."""
+        queue = board.queue(task, self._offers)
+        if queue in full or self._lacks_permit(board, task):
+            return False
+        if not self._slots.get(queue, 0):
+            if queue == board.plain_queue(names.queue(task)):
+                return False  # nobody can take tasks of this kind
+            board.set_aside(task, time.monotonic() + DEFER_SECONDS)  # nobody can take this one yet
+            return True
+        if self._send(board, task, queue) == "full":
+            full.add(queue)
+            return False
+        return True
+
+    def _lacks_permit(self, board: Board, task: str) -> bool:
+        """Whether the tasks at work hold, or will hold, all permits of a name that this one needs."""
+        terms = board.terms
+        if not (self._farm.limits or terms.max_tasks):
+            return False
+        wanted = permits_of(self._ticket(board, task), terms, self._farm)
+        if not wanted:
+            return False
+        if self._used is None:
+            self._used = Counter(
+                name
+                for other in self._boards.values()
+                for at_work in other.at_work
+                for name in permits_of(self._ticket(other, at_work), other.terms, self._farm)
+            )
+        used = self._used
+        held = self._permits.used(name for name in wanted if used[name] < wanted[name])
+        if any(max(used[name], held.get(name, 0)) >= limit for name, limit in wanted.items()):
+            return True
+        used.update(wanted.keys())
+        return False
 
     def _send(self, board: Board, task: str, queue: str) -> str:
         if board.enter(task):
             return "there"
+        self._announce()
         answer = self._queues.offer(
             self._ticket(board, task),
             queue=queue,
@@ -380,5 +508,7 @@ class StoreDesk:
     def _ticket(self, board: Board, task: str) -> Ticket:
         return Ticket(self.store.url, board.job.id, task)
 
-    def _queue(self, board: Board, kind: names.Queue) -> str:
-        return queue_name(kind, device_of(board.job.environment), board.job.environment_key)
+
+def _idle(board: Board) -> bool:
+    """Nothing of the job can be sent now."""
+    return board.state.held or not board.ready

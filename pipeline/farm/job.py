@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.config.terms import Terms
 from pipeline.errors import FarmError
 from pipeline.farm import control, names
 from pipeline.farm.control import Control, ControlState
@@ -55,7 +56,7 @@ FORMAT: Final = 1
 ACTIVE: Final = "active"
 """Directory of the store with one mark for each job that is not finished: where a sweep starts."""
 
-_RESERVED: Final = frozenset({ACTIVE, BLOBS, "damaged"})
+_RESERVED: Final = frozenset({ACTIVE, BLOBS, "damaged", "farm"})
 _VERSION: Final = re.compile(r"v([0-9]{3}|[1-9][0-9]{3,})")
 
 
@@ -175,6 +176,23 @@ class Job(_Model):
         return dict(self.environment.get("weights") or {})
 
     @property
+    def show(self) -> str:
+        """The show that the shot belongs to: shows share the farm. Empty: none has a name."""
+        return str(self.config.get("show") or "")
+
+    def terms(self, state: ControlState | None = None) -> Terms:
+        """What the job asks of the farm: as submitted, with what was changed since.
+
+        Raises:
+            FarmError: the job says something that this release does not know.
+        """
+        given = {**(self.config.get("farm") or {}), **({} if state is None else state.terms)}
+        try:
+            return Terms.model_validate(given)
+        except ValidationError as error:
+            raise FarmError(f"{self.id}: its terms cannot be used: {error.errors()[0]['msg']}") from error
+
+    @property
     def denoises_every_round(self) -> bool:
         """The guide looks at the denoised picture, so that not the last round alone is denoised."""
         if self.rehearsal is not None:
@@ -259,7 +277,7 @@ def claim(
         known = [job for number in reversed(versions) if (job := _try_load(store, shot, number)) is not None]
         same = next((job for job in known if _is_same(job, shot, frozen, wanted)), None)
         if same is not None:
-            _attach(store, same, wanted, priority)
+            _attach(store, same, wanted, priority, frozen.config.get("farm") or {})
             return same, True
         version = (versions[-1] if versions else 0) + 1
         job = _new(store, shot, version, frozen, wanted, priority, owner, known)
@@ -392,8 +410,11 @@ def _is_same(job: Job, shot: str, frozen: Frozen, frames: tuple[Frame, ...]) -> 
     )
 
 
-def _attach(store: Store, job: Job, frames: tuple[Frame, ...], priority: int) -> None:
+def _attach(store: Store, job: Job, frames: tuple[Frame, ...], priority: int, terms: Mapping[str, Any]) -> None:
     state = Control(store, job.directory).look()
+    before = job.config.get("farm") or {}
+    if changed := {key: value for key, value in terms.items() if before.get(key) != value}:
+        control.write(store, job.directory, "terms", changed)
     have = set(wanted_frames(job, state))
     added = [frame for frame in frames if frame not in have]
     if added:

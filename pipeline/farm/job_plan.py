@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,7 +31,7 @@ class JobPlan:
     """The part of a job that planning needs. What is parked or absent is seen in the view.
 
     Attributes:
-        frames: that are wanted, in the order in which they are wanted; without skipped ones.
+        frames: that are wanted, in the order in which they are to be made; without skipped ones.
         rounds: of a frame, at most.
         radius: frames on either side that a denoise task reads.
         budget: the rounds share the job's samples among its frames: `samples` of later rounds read `budget`.
@@ -41,6 +41,9 @@ class JobPlan:
         priority: 0 (last) … 9 (first).
         skipped: frames that were wanted once, or are a replayed version's alone; their neighbours read what there is of
             them.
+        held: frames that are wanted later: after an approval, or when another job has made what they wait for. What
+            others need of them is made all the same.
+        gate: the first round that waits for an approval; None: none does.
     """
 
     frames: tuple[Frame, ...]
@@ -51,10 +54,19 @@ class JobPlan:
     budget: bool = False
     priority: int = 5
     skipped: frozenset[Frame] = frozenset()
+    held: frozenset[Frame] = frozenset()
+    gate: int | None = None
 
     @classmethod
-    def of(cls, job: Job, state: ControlState | None = None) -> JobPlan:
-        """The plan of a job, with what the control records changed."""
+    def of(cls, job: Job, state: ControlState | None = None, *, blocked: Iterable[Frame] = ()) -> JobPlan:
+        """The plan of a job, with what the control records changed.
+
+        Args:
+            job: the job.
+            state: what was asked of it.
+            blocked: frames that wait for other jobs: see `pipeline.farm.waits`.
+        """
+        from pipeline.farm.frame_order import arrange, first_pass
         from pipeline.farm.job import wanted_frames
         from pipeline.farm.limits import Limits
         from pipeline.farm.reuse import draft_radius, temporal_radius
@@ -62,17 +74,26 @@ class JobPlan:
         frames = job.frames if state is None else wanted_frames(job, state)
         limits = Limits.of(job)
         skipped = frozenset() if state is None else state.skipped
+        terms, held = job.terms(state), frozenset(blocked)
+        gated = job.replay is None and terms.approve != "no" and not (state is not None and state.approved)
+        shared = limits.budget_spp is not None and job.replay is None
+        first = first_pass(frames, terms.order)
+        by_frames = gated and terms.approve == "frames" and first is not None and not shared
+        if by_frames and first is not None:
+            held |= frozenset(frames).difference(first)
         if job.replay is not None:
             skipped |= frozenset(job.replay.frames).difference(frames)
         return cls(
-            frames=frames,
+            frames=arrange(frames, terms.order),
             rounds=limits.rounds,
             radius=temporal_radius(job.config) if job.rehearsal is None else job.rehearsal.radius,
             every_round=job.denoises_every_round,
             draft_radius=draft_radius(job),
-            budget=limits.budget_spp is not None and job.replay is None,
+            budget=shared,
             priority=job.priority if state is None or state.priority is None else state.priority,
             skipped=skipped,
+            held=held,
+            gate=1 if gated and not by_frames else None,
         )
 
     @cached_property

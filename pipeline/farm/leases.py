@@ -4,18 +4,22 @@ A lease is a Redis hash that expires. Its holder renews it from a thread, a few 
 when it has vanished (a flushed or restarted Redis). It is a courtesy, not a lock: who loses it to another goes on,
 because two workers that make the same product publish the same bytes, and the second finds the first one's. While
 Redis is away, work goes on without leases.
+
+A lease names the attempt that it belongs to, and its permits are renewed with it. A task that makes no progress for too
+long is told to whoever made the `Leases`, and its lease is not renewed any more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +29,8 @@ from pipeline.farm.queues import Ticket, key
 
 if TYPE_CHECKING:
     from redis import Redis
+
+    from pipeline.farm.permits import Permits
 
 __all__ = ["Held", "Leadership", "Lease", "Leases", "remaining", "running"]
 
@@ -59,12 +65,22 @@ class Lease:
     Attributes:
         ticket: the task.
         taken: False when another worker holds it. True also while Redis does not answer.
+        token: unique to this hold.
+        permits: names that are held with it.
+        moved: when the task last made progress, by this process' clock that only goes forward.
     """
 
     def __init__(self, ticket: Ticket, fields: dict[str, str]) -> None:
         self.ticket, self.taken = ticket, True
         self.token = secrets.token_hex(8)
+        self.permits: tuple[str, ...] = ()
         self.fields = fields
+        self.due = 0.0
+        self.moved = time.monotonic()
+
+    def begun(self, attempt: int) -> None:
+        """Notes the number of the attempt."""
+        self.fields["attempt"] = str(attempt)
         self.due = 0.0
 
     def progress(self, done: int, total: int) -> None:
@@ -72,6 +88,7 @@ class Lease:
         if (self.fields["done"], self.fields["total"]) != (str(done), str(total)):
             self.fields["done"], self.fields["total"] = str(done), str(total)
             self.due = 0.0
+            self.moved = time.monotonic()
 
 
 class Leases:
@@ -82,9 +99,23 @@ class Leases:
         seconds: how long a lease lives without a renewal.
         heartbeat: seconds between renewals, at most.
         worker: name of the worker, for those who look.
+        permits: of the farm.
+        stuck_seconds: without progress, after which `on_stuck` is called, once.
+        on_stuck: from the thread that renews.
     """
 
-    def __init__(self, redis: Redis, *, seconds: float, heartbeat: float, worker: str) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        seconds: float,
+        heartbeat: float,
+        worker: str,
+        permits: Permits | None = None,
+        stuck_seconds: float = math.inf,
+        on_stuck: Callable[[Lease], object] = lambda lease: None,
+    ) -> None:
+        self._permits, self._stuck_seconds, self._on_stuck = permits, stuck_seconds, on_stuck
         self._seconds, self._heartbeat, self._worker = seconds, heartbeat, worker
         self._take = redis.register_script(TAKE)
         self._release = redis.register_script(RELEASE)
@@ -100,6 +131,7 @@ class Leases:
             "host": socket.gethostname(),
             "pid": str(os.getpid()),
             "since": f"{time.time():.3f}",
+            "attempt": "-1",
             "done": "0",
             "total": "0",
         }
@@ -113,6 +145,8 @@ class Leases:
             with self._lock:
                 self._held.remove(lease)
                 try:
+                    if self._permits is not None and lease.permits:
+                        self._permits.give_back(lease.token, lease.permits)
                     self._release(keys=[key("lease", ticket)], args=[lease.token])
                 except RedisError as error:
                     log.warning("lease of %s cannot be given back, it will expire: %s", ticket.task, error)
@@ -122,9 +156,13 @@ class Leases:
             time.sleep(min(PROGRESS_SECONDS, self._heartbeat / 2))
             with self._lock:
                 now = time.monotonic()
+                stuck = [lease for lease in self._held if now - lease.moved > self._stuck_seconds]
                 for lease in self._held:
-                    if now >= lease.due:
+                    if lease not in stuck and now >= lease.due and lease.moved < math.inf:
                         self._renew(lease)
+            for lease in stuck:
+                lease.moved = math.inf
+                self._on_stuck(lease)
 
     def _renew(self, lease: Lease, *, first: bool = False) -> None:
         lease.due = time.monotonic() + self._heartbeat - PROGRESS_SECONDS / 2
@@ -132,6 +170,8 @@ class Leases:
         args += [word for pair in lease.fields.items() for word in pair]
         try:
             answer = self._take(keys=[key("lease", lease.ticket)], args=args)
+            if self._permits is not None and lease.permits:
+                self._permits.renew(lease.token, lease.permits)
         except RedisError as error:
             log.warning("lease of %s: no answer from the broker, work goes on without: %s", lease.ticket.task, error)
             return
@@ -177,6 +217,7 @@ class Held:
         ticket: the task.
         worker, host, pid: who works on it.
         since: start, seconds since the epoch by the worker's clock.
+        attempt: its number; −1 where it is just beginning.
         done, total: progress in the task's own units; total is 0 while nothing is known.
     """
 
@@ -185,6 +226,7 @@ class Held:
     host: str
     pid: int
     since: float
+    attempt: int
     done: int
     total: int
 
@@ -215,6 +257,7 @@ def running(redis: Redis, *, store: str = "", job: str = "") -> list[Held]:
                     fields["host"],
                     int(fields["pid"]),
                     float(fields["since"]),
+                    int(fields["attempt"]),
                     int(fields["done"]),
                     int(fields["total"]),
                 )

@@ -19,6 +19,7 @@ from typing import Final, Literal
 from pipeline.errors import ProductError
 
 __all__ = [
+    "FIRST_FAILURE",
     "JOB",
     "QUEUE_KINDS",
     "REPORT",
@@ -55,6 +56,8 @@ Queue = Literal["light", "render", "denoise"]
 
 JOB: Final = "job.json"
 REPORT: Final = "report"
+FIRST_FAILURE: Final = "first_failure"
+"""What went wrong first in a job: a note for people, which decides nothing."""
 
 QUEUE_KINDS: Final[dict[Kind, Queue]] = {
     "samples": "light",

@@ -21,7 +21,9 @@ __all__ = [
     "after",
     "blocked_by",
     "inputs",
+    "is_at_gate",
     "is_done",
+    "open_tasks",
     "order",
     "removable",
     "runnable",
@@ -73,6 +75,26 @@ def window(job: JobPlan, frame: Frame, r: int, view: View, *, draft: bool = Fals
     Frames of the window that are missing in it are beyond the job's range, or were never made.
     """
     return Dependencies(job, view).window(frame, r, draft=draft)
+
+
+def is_at_gate(job: JobPlan, view: View) -> bool:
+    """Whether all is made that may be made before an approval, and something is left."""
+    if job.gate is None and not job.held:
+        return False
+    walk = _Walk(job, Dependencies(job, view))
+    for frame in job.frames:
+        walk.want_frame(frame)
+    left = any(not walk.sight.is_accounted(frame) for frame in job.frames)
+    return left and not walk.ready and not walk.parked
+
+
+def open_tasks(job: JobPlan, view: View) -> dict[str, list[str]]:
+    """Every task that a goal lacks, as far as one knows by now, with those of its inputs that are missing."""
+    walk = _Walk(job, Dependencies(job, view))
+    for frame in job.frames:
+        walk.want_frame(frame)
+    walk.want_report()
+    return {task: walk.sight.missing(task) for task in sorted(walk.seen, key=lambda task: order(job, task))}
 
 
 def is_done(job: JobPlan, view: View) -> bool:
@@ -188,7 +210,7 @@ class _Walk:
         self.parked: list[str] = []
 
     def want_frame(self, frame: Frame) -> None:
-        if not self.sight.is_accounted(frame):
+        if frame not in self.job.held and not self.sight.is_accounted(frame):
             self._want(names.frame_product(frame))
 
     def want_report(self) -> None:
@@ -200,7 +222,7 @@ class _Walk:
         sight, pending = self.sight, [goal]
         while pending:
             task = pending.pop()
-            if task in self.seen or sight.has(task):
+            if task in self.seen or sight.has(task) or self._is_gated(task):
                 continue
             self.seen.add(task)
             if sight.has(names.failure(task)):
@@ -213,6 +235,13 @@ class _Walk:
                 pending.extend(missing)
             else:
                 self.ready.append(task)
+
+    def _is_gated(self, task: str) -> bool:
+        """What decides on a round that waits for an approval, and so all that comes after it."""
+        gate, name = self.job.gate, names.parse(task)
+        if gate is None or name.kind not in ("samples", "budget") or name.round is None:
+            return False
+        return name.round >= gate
 
 
 def _wanted(job: JobPlan, sight: Dependencies, tasks: Iterable[str]) -> Iterator[str]:

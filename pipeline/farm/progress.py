@@ -10,24 +10,24 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from pipeline.errors import ProductError
 from pipeline.farm import names, plan
-from pipeline.farm.control import Control, ControlState
+from pipeline.farm.attempts import Trouble, first_trouble
+from pipeline.farm.control import Control
 from pipeline.farm.forecast import Forecast, Work, expected_samples, forecast
-from pipeline.farm.job import Job
+from pipeline.farm.job import Job, wanted_frames
 from pipeline.farm.limits import Limits
 from pipeline.farm.names import REPORT, Frame
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
+from pipeline.farm.states import FrameSigns, FrameState, JobSigns, JobState, frame_state, job_state
 from pipeline.farm.store import Store
+from pipeline.farm.waits import Waits
 
 __all__ = ["FrameSnapshot", "FrameState", "JobSnapshot", "JobState", "Progress", "snapshot"]
-
-FrameState = Literal["waiting", "rendering", "denoising", "parked", "absent", "done"]
-JobState = Literal["waiting", "running", "paused", "cancelled", "failed", "done"]
 
 _RENDERING: Final = 0.95
 """Share of a job's work that is rendering; the rest is denoising and writing."""
@@ -78,7 +78,7 @@ class JobSnapshot:
     Attributes:
         job: its id.
         shot, version, directory: what `job.json` says; the directory is relative to the store.
-        state: `failed`: it ended without some of its frames, or cannot end.
+        state: see `pipeline.farm.states`.
         priority: 0 (last) … 9 (first), as asked last.
         frames: in the order in which they are wanted.
         rounds: of a frame, at most.
@@ -88,6 +88,12 @@ class JobSnapshot:
         fraction: 0 … 1, share of the expected work that is done.
         forecast: of what is left; None while unknown, or nothing is being done.
         failures: parked tasks.
+        show, owner: whose it is.
+        terms: what it asks of the farm, as asked last: `pipeline.config.terms.Terms` as JSON values.
+        skipped: frames that somebody skipped.
+        blocked: frames that wait for other jobs, and for which.
+        barred: workers that are kept off it.
+        first_failure: the first attempt that failed, whether it worked later or not; None while there was none.
     """
 
     job: str
@@ -104,6 +110,13 @@ class JobSnapshot:
     fraction: float
     forecast: Forecast | None
     failures: tuple[str, ...]
+    show: str = ""
+    owner: str = ""
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    skipped: tuple[Frame, ...] = ()
+    blocked: Mapping[Frame, str] = field(default_factory=dict)
+    barred: tuple[str, ...] = ()
+    first_failure: Trouble | None = None
 
     @property
     def done(self) -> int:
@@ -132,7 +145,8 @@ class Progress:
 
     def __init__(self, store: Store, job: Job, *, cost_per_hour: float | None = None) -> None:
         self._job, self._products = job, Products(store, job)
-        self._control = Control(store, job.directory)
+        self._store, self._control = store, Control(store, job.directory)
+        self._waits = Waits(store, ())
         self._done: dict[Frame, tuple[FrameSnapshot, Work]] = {}
         self._seen: deque[tuple[float, float]] = deque()
         self._limits, self._cost_per_hour = Limits.of(job), cost_per_hour
@@ -145,9 +159,13 @@ class Progress:
             now: seconds on a clock that only goes forward; by default `time.monotonic()`.
         """
         state = self._control.look()
-        wanted = JobPlan.of(self._job, state)
+        terms = self._job.terms(state)
+        if self._waits.after != terms.after:
+            self._waits = Waits(self._store, terms.after)
+        blocked = self._waits.blocked(wanted_frames(self._job, state))
+        wanted = JobPlan.of(self._job, state, blocked=blocked)
         parked = self._products.failures()
-        looks = [self._frame(frame, parked) for frame in wanted.frames]
+        looks = [self._frame(frame, parked, wanted) for frame in wanted.frames]
         frames, works = [frame for frame, _ in looks], [work for _, work in looks]
         spent = sum(work.seconds + (work.denoise_seconds or 0.0) * work.delivered for work in works)
         parallel = self._parallel(time.monotonic() if now is None else now, spent, float(max(slots, 1)))
@@ -161,8 +179,20 @@ class Progress:
         expected = _expected_total(works, left)
         samples = sum(frame.samples for frame in frames)
         finished = plan.is_done(wanted, self._products)
-        told = _state(state, frames, finished=finished, stuck=names.failure(REPORT) in parked, samples=samples)
-        running = told in ("waiting", "running")
+        unfinished = [frame for frame in frames if frame.state not in (FrameState.DONE, FrameState.ABSENT)]
+        told = job_state(
+            JobSigns(
+                reported=finished,
+                absent=any(frame.state is FrameState.ABSENT for frame in frames),
+                stuck=names.failure(REPORT) in parked,
+                cancelled=state.cancelled,
+                paused=state.paused,
+                gated=not finished and self._is_at_gate(wanted, blocked),
+                blocked=bool(unfinished) and all(frame.frame in blocked for frame in unfinished),
+                begun=bool(samples) or any(frame.state is not FrameState.WAITING for frame in frames),
+            )
+        )
+        running = told in (JobState.WAITING, JobState.RUNNING)
         return JobSnapshot(
             job=self._job.id,
             shot=self._job.shot,
@@ -178,20 +208,31 @@ class Progress:
             fraction=_fraction(frames, samples, expected, finished=finished),
             forecast=left if running else None,
             failures=tuple(name.removeprefix("failures/") for name in parked),
+            show=self._job.show,
+            owner=self._job.owner,
+            terms=terms.model_dump(mode="json"),
+            skipped=tuple(sorted(state.skipped)),
+            blocked=blocked,
+            barred=tuple(sorted(state.barred)),
+            first_failure=first_trouble(self._store, self._job.directory),
         )
 
-    def _frame(self, frame: Frame, parked: Sequence[str]) -> tuple[FrameSnapshot, Work]:
+    def _is_at_gate(self, wanted: JobPlan, blocked: Mapping[Frame, str]) -> bool:
+        """All that may be made before the approval is made; what waits for other jobs is not."""
+        return plan.is_at_gate(replace(wanted, held=wanted.held.difference(blocked)), self._products)
+
+    def _frame(self, frame: Frame, parked: Sequence[str], wanted: JobPlan) -> tuple[FrameSnapshot, Work]:
         known = self._done.get(frame)
         if self._products.exists(names.frame_product(frame)):
             try:
                 found = known or self._finished(frame)
             except ProductError:  # just lost, or damaged and moved aside: it is being made anew
-                return FrameSnapshot(frame, "waiting"), Work()
+                return FrameSnapshot(frame, FrameState.WAITING), Work()
             self._done[frame] = found
             return found
         self._done.pop(frame, None)
         mine = tuple(task for mark in parked if names.parse(task := mark.removeprefix("failures/")).frame == frame)
-        return self._unfinished(frame, mine)
+        return self._unfinished(frame, mine, wanted)
 
     def _finished(self, frame: Frame) -> tuple[FrameSnapshot, Work]:
         facts = self._products.facts(names.frame_product(frame))
@@ -200,7 +241,7 @@ class Progress:
         samples, seconds = int(sums.get("samples", 0)), float(sums.get("seconds", 0.0))
         told = FrameSnapshot(
             frame,
-            "done",
+            FrameState.DONE,
             round=stopped["round"],
             spp=stopped.get("spp"),
             error=facts.get("mean", stopped.get("mean")),
@@ -215,7 +256,7 @@ class Progress:
         denoise = facts.get("denoise_seconds")
         return told, Work(samples, seconds, fixed=samples, delivered=True, denoise_seconds=denoise)
 
-    def _unfinished(self, frame: Frame, parked: tuple[str, ...]) -> tuple[FrameSnapshot, Work]:
+    def _unfinished(self, frame: Frame, parked: tuple[str, ...], wanted: JobPlan) -> tuple[FrameSnapshot, Work]:
         listed = self._products.listed(frame)
         parsed = [names.parse(name) for name in listed]
         sums = max((name.round for name in parsed if name.kind == "buffers" and name.round is not None), default=None)
@@ -230,11 +271,16 @@ class Progress:
         slices = [self._facts(name) for name in running]
         samples = int(total.get("samples", 0)) + sum(int(each.get("samples", 0)) for each in slices)
         stopped = self._facts(names.stop(frame)) if names.stop(frame) in listed else None
-        state: FrameState = "waiting" if not listed else "rendering" if stopped is None else "denoising"
-        if names.absent(frame) in listed:
-            state = "absent"
-        elif parked:
-            state = "parked"
+        at_gate = wanted.gate is not None and names.error(frame, wanted.gate - 1) in listed
+        state = frame_state(
+            FrameSigns(
+                absent=names.absent(frame) in listed,
+                parked=bool(parked),
+                stopped=stopped is not None,
+                held=frame in wanted.held or at_gate,
+                begun=bool(listed),
+            )
+        )
         first = self._facts(names.samples(frame, 0)) if names.samples(frame, 0) in listed else {}
         judged_rounds = sorted(name.round for name in parsed if name.kind == "error" and name.round is not None)
         work = Work(
@@ -243,8 +289,8 @@ class Progress:
             pixels=int(first["bounds"][-1]) if first.get("bounds") else 0,
             history=tuple(point for r in judged_rounds if (point := self._point(frame, r)) is not None),
             p99=float(error.get("p99", 0.0)),
-            fixed=float(samples) if stopped is not None or state == "absent" else self._rehearsed(first),
-            delivered=state == "absent",
+            fixed=float(samples) if stopped is not None or state is FrameState.ABSENT else self._rehearsed(first),
+            delivered=state is FrameState.ABSENT,
             denoise_seconds=self._denoise_seconds(frame, judged, listed),
         )
         told = FrameSnapshot(
@@ -315,17 +361,3 @@ def _fraction(frames: Sequence[FrameSnapshot], samples: int, expected: float | N
     ended = sum(frame.state in ("done", "absent") for frame in frames) / max(len(frames), 1)
     rendered = _RENDERING * min(1.0, samples / expected)
     return min(0.999, rendered + (1.0 - _RENDERING) * ended)
-
-
-def _state(
-    state: ControlState, frames: Sequence[FrameSnapshot], *, finished: bool, stuck: bool, samples: int
-) -> JobState:
-    if finished:
-        return "failed" if any(frame.state == "absent" for frame in frames) else "done"
-    if stuck:
-        return "failed"
-    if state.cancelled:
-        return "cancelled"
-    if state.paused:
-        return "paused"
-    return "running" if samples or any(frame.state != "waiting" for frame in frames) else "waiting"

@@ -1,8 +1,9 @@
 """Tickets and queues: how a task's name travels to a worker.
 
 A ticket says where a job lives and which product is wanted; it is all that a message carries. Queues are named
-`<kind>.<device>.<environment key>`, so that work reaches only workers whose pixels agree bit for bit, and each queue is
-ten Redis lists, one per priority. Messages are Celery's, as JSON; Celery's own redelivery is switched off
+`<kind>.<device>.<environment key>`, so that work reaches only workers whose pixels agree bit for bit, with the key of
+what a task requires of its worker behind it (`pipeline.farm.requirements`); each queue is ten Redis lists, one per
+priority. Messages are Celery's, as JSON; Celery's own redelivery is switched off
 (`ack_emulation`): a popped message is gone, and the sweep brings back what was lost.
 
 Keys in Redis (all of them may vanish at any time; they are written anew):
@@ -11,7 +12,12 @@ Keys in Redis (all of them may vanish at any time; they are written anew):
     penumbra:sent:<ticket>      the task went into a queue     expires with the lease
     penumbra:worker:<name>      a live worker, as JSON         expires after three missed beats
     penumbra:room:<queue>       how many tasks it may hold     written by the dispatcher
-    penumbra:wake:<store>       finished tasks, for the dispatcher
+    penumbra:wake:<store>       what workers report to the dispatcher
+    penumbra:classes:<store>    queues of tasks that require something, and what: for workers, written by the dispatcher
+    penumbra:shared:<store>     several shows share the farm: the dispatcher alone fills the queues
+    penumbra:away:<job>         why tasks of a job back off (a licence, the store), for people; expires by itself
+    penumbra:rate:<job>         samples per second of the job's slices
+    penumbra:permit:<name>      who holds it: `pipeline.farm.permits`
     penumbra:leader:<store>     the dispatcher of a store      expires with the lease
     penumbra:hold:<store>       the store is full              until a probe finds room
     penumbra:stopping:<worker>  the worker is asked to let go of its task
@@ -29,6 +35,7 @@ from urllib.parse import urlsplit
 
 from pipeline.errors import FarmError
 from pipeline.farm.names import Queue
+from pipeline.farm.requirements import Requirement
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -38,6 +45,7 @@ __all__ = [
     "KINDS",
     "Offer",
     "Queues",
+    "Report",
     "Ticket",
     "celery_app",
     "connect",
@@ -60,13 +68,15 @@ SOCKET_SECONDS = 15.0
 
 RESERVE = """
 if redis.call('EXISTS', KEYS[1], KEYS[2]) > 0 then return 'busy' end
+if ARGV[2] == 'direct' and redis.call('EXISTS', KEYS[4]) > 0 then return 'full' end
 local room = tonumber(redis.call('GET', KEYS[3]) or '0')
-for i = 4, #KEYS do room = room - redis.call('LLEN', KEYS[i]) end
+for i = 5, #KEYS do room = room - redis.call('LLEN', KEYS[i]) end
 if room <= 0 then return 'full' end
 redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
 return 'sent'
 """
-"""Marks a task (lease KEYS[1], mark KEYS[2]) as sent if its queue (room KEYS[3], lists from KEYS[4]) is not full."""
+"""Marks a task (lease KEYS[1], mark KEYS[2]) as sent if its queue (room KEYS[3], lists from KEYS[5]) is not full. A
+worker that would send what comes after its task leaves that to the dispatcher while shows share the farm (KEYS[4])."""
 
 Offer = Literal["sent", "busy", "full"]
 
@@ -89,20 +99,55 @@ class Ticket:
         return f"{self.store}|{self.job}|{self.task}"
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker tells the dispatcher. It is believed as far as the store bears it out.
+
+    Attributes:
+        job: id of the job; empty: look around.
+        task: name of a product or a mark that is there now, or of the task that was not made; empty: look at the job.
+        outcome: how the attempt ended: `made` … as in `pipeline.farm.attempts`; `away` and `deferred` (a permit was not
+            to be had) for attempts that were taken back; empty where there was none.
+        attempt: its number: the fence. −1 where there was none.
+        worker: who tried.
+    """
+
+    job: str = ""
+    task: str = ""
+    outcome: str = ""
+    attempt: int = -1
+    worker: str = ""
+
+    def to_json(self) -> str:
+        """Text from which `of` makes an equal one."""
+        return json.dumps([self.job, self.task, self.outcome, self.attempt, self.worker])
+
+    @classmethod
+    def of(cls, text: str) -> Report:
+        """The report in `to_json`'s text."""
+        return cls(*json.loads(text))
+
+
 def key(kind: str, of: object) -> str:
     """Name of a Redis key: `penumbra:lease:renders|shot_010.v001|report`."""
     return f"{PREFIX}:{kind}:{of}"
 
 
-def queue_name(kind: str, device: str, environment_key: str) -> str:
+def queue_name(kind: str, device: str, environment_key: str, requirement: str = "") -> str:
     """Name of a queue.
 
-    >>> queue_name("render", "cpu", "0123456789ab")
-    'render.cpu.01234567'
+    Args:
+        kind: of tasks.
+        device: that the environment asks for, see `device_of`.
+        environment_key: of the job.
+        requirement: key of what the tasks require of their worker; empty for nothing.
+
+    >>> queue_name("render", "cpu", "0123456789ab"), queue_name("light", "any", "0123456789ab", "beef")
+    ('render.cpu.01234567', 'light.any.01234567.beef')
     """
     if kind not in KINDS:
         raise FarmError(f"there is no queue of the kind '{kind}'; kinds are {', '.join(KINDS)}")
-    return f"{kind}.{device}.{environment_key[:8]}"
+    return f"{kind}.{device}.{environment_key[:8]}" + (f".{requirement}" if requirement else "")
 
 
 def device_of(environment: Mapping[str, Any]) -> str:
@@ -197,7 +242,7 @@ class Queues:
         self._app = app
         self._reserve = redis.register_script(RESERVE)
 
-    def offer(self, ticket: Ticket, *, queue: str, priority: int, mark_seconds: float) -> Offer:
+    def offer(self, ticket: Ticket, *, queue: str, priority: int, mark_seconds: float, direct: bool = False) -> Offer:
         """Puts a task into a queue unless it is there, at work, or the queue is full.
 
         A queue is full for a task when it holds as many of its own or a higher priority as it has room for: what is
@@ -208,13 +253,14 @@ class Queues:
             queue: name of the queue.
             priority: the job's, 0 (last) to 9 (first).
             mark_seconds: for how long nobody else may send the task.
+            direct: a worker sends what comes after its task, which it does not do while shows share the farm.
 
         Returns:
             `sent`, or why not: `busy` (it was sent a moment ago, or is at work) or `full`.
         """
         lists = list_keys(queue)[: step(priority) + 1]
-        keys = [key("lease", ticket), key("sent", ticket), key("room", queue), *lists]
-        answer: Offer = self._reserve(keys=keys, args=[int(1000 * mark_seconds)])
+        keys = [key("lease", ticket), key("sent", ticket), key("room", queue), key("shared", ticket.store), *lists]
+        answer: Offer = self._reserve(keys=keys, args=[int(1000 * mark_seconds), "direct" if direct else ""])
         if answer != "sent":
             return answer
         self._app.send_task(
@@ -234,6 +280,23 @@ class Queues:
         for queue, count in slots.items():
             pipe.set(key("room", queue), count * depth, px=int(1000 * seconds))
         pipe.execute()
+
+    def announce(self, store: str, classes: Mapping[str, Requirement], *, seconds: float) -> None:
+        """Tells workers which queues there are beside the plain ones, and what their tasks require."""
+        text = json.dumps({queue: wanted.to_json() for queue, wanted in classes.items()})
+        self.redis.set(key("classes", store), text, px=int(1000 * seconds))
+
+    def classes(self, stores: Iterable[str]) -> dict[str, Requirement]:
+        """What was announced for some stores."""
+        keys = [key("classes", store) for store in stores]
+        found: dict[str, Requirement] = {}
+        for text in self.redis.mget(keys) if keys else []:
+            found |= {queue: Requirement.from_json(values) for queue, values in json.loads(text or "{}").items()}
+        return found
+
+    def share(self, store: str, *, seconds: float) -> None:
+        """Several shows want tasks: for so long, workers leave it to the dispatcher to send what comes next."""
+        self.redis.set(key("shared", store), "1", px=int(1000 * seconds))
 
     def workers(self) -> list[dict[str, Any]]:
         """The live workers, as they describe themselves."""
@@ -273,10 +336,10 @@ class Queues:
         counts = pipe.execute()
         return {name: sum(counts[i * PRIORITIES : (i + 1) * PRIORITIES]) for i, name in enumerate(known)}
 
-    def wake(self, store: str, *, job: str = "", task: str = "") -> None:
-        """Tells the dispatcher of a store that a task is done (or, without names, to look around now)."""
+    def wake(self, store: str, report: Report | None = None) -> None:
+        """Reports to the dispatcher of a store; without a report, asks it to look around now."""
         pipe = self.redis.pipeline(transaction=False)
-        pipe.rpush(key("wake", store), json.dumps([job, task]))
+        pipe.rpush(key("wake", store), (report or Report()).to_json())
         pipe.ltrim(key("wake", store), -WAKES_KEPT, -1)  # nobody listens: what is dropped, the sweep finds
         pipe.execute()
 

@@ -39,7 +39,8 @@ def samples(name: Name, job: Job, products: Products, context: Context) -> Made:
         total = allocate.round_total(height * width, limits.first_spp, limits.max_spp, 0)
         counts = allocate.uniform((height, width), total)
         start = np.zeros_like(counts)
-        return _plan(counts, start, context.farm.assumed_samples_per_second, spent=0, context=context)
+        rate = context.rate or context.farm.assumed_samples_per_second  # other frames of the job may know better
+        return _plan(counts, start, rate, spent=0, context=context)
 
     before = products.read(names.samples(frame, r - 1))
     start = before.arrays["start"] + before.arrays["map"]

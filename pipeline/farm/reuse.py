@@ -38,9 +38,11 @@ _RENDERED: Final[tuple[Kind, ...]] = ("samples", "passes", "buffers", "error", "
 REPLAYED: Final[tuple[Kind, ...]] = ("samples", "buffers", "stop")
 """What a version that is denoised anew takes from the one that was rendered, and never makes itself. What the slices
 held is in the sums."""
-_NOT_PIXELS: Final = frozenset({"priority", "frames", "preview", "scene"})
+_NOT_PIXELS: Final = frozenset({"priority", "frames", "farm", "show", "sequence", "preview", "scene"})
 """Keys of a shot's config that change no pixel of a frame. (What `scene` names is in the frozen scenes.)"""
-_NOT_RENDERED: Final = frozenset({"denoise", "fps"})
+_NAMES: Final = frozenset({"fps", "show", "sequence", "output"})
+"""Keys that only say how frames are called and played: another version, with the same pictures in it."""
+_NOT_RENDERED: Final = _NAMES | {"denoise"}
 """Keys that no sample depends on."""
 _LIMITS: Final = frozenset({"max_spp", "target_error", "budget_spp"})
 """Keys of `sampling` that end the rounds, and change no round that both versions have."""
@@ -125,7 +127,7 @@ def recipes(job: Job, *, frames: Iterable[Frame] | None = None, limits: bool = T
         "frames": together if shared else None,
     }
     denoised = common | {
-        "config": {key: value for key, value in config.items() if key != "fps"},
+        "config": {key: value for key, value in config.items() if key not in _NAMES},
         "frames": together if shared or _radius(job) else None,
         "weights": job.weights,
     }

@@ -1,4 +1,4 @@
-"""When to stop trying: verdicts on attempts, failures with their log, retry."""
+"""Attempts are numbered for good, and their reports are fenced by their numbers; failures with their log; retry."""
 
 from __future__ import annotations
 
@@ -6,42 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.farm import Farm
 from pipeline.farm import attempts, names
-from pipeline.farm.attempts import Attempt, Line, Outcome
+from pipeline.farm.attempts import Line, Trouble
 from pipeline.farm.store import Store, open_store
 
-LIMITS = Farm(max_raises=3, max_losses=5, loss_hosts=2)
 TASK = "passes/1001/r00.s00"
 PLACE = "shot/v001"
-
-
-def tried(*outcomes: Outcome | None, hosts: str = "a") -> list[Attempt]:
-    return [
-        Attempt(n, hosts[n % len(hosts)], 1, "w", 0.0, outcome, f"because {n}") for n, outcome in enumerate(outcomes)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("attempted", "kind"),
-    [
-        (tried("raised", "raised"), None),
-        (tried("raised", "raised", "raised"), "raised"),
-        (tried("raised", "crashed", "crashed"), "crashed"),
-        (tried("raised", None, "raised", "cancelled", "raised"), "raised"),
-        (tried("cancelled", "cancelled", "cancelled", "cancelled"), None),
-        (tried(None, None, None, None, hosts="ab"), None),
-        (tried(None, None, None, None, None, hosts="ab"), "lost"),
-        (tried(*[None] * 9, hosts="a"), None),
-        (tried(*[None] * 10, hosts="a"), "lost"),
-    ],
-)
-def test_a_task_is_parked_after_its_own_faults_and_later_after_losses(
-    attempted: list[Attempt], kind: str | None
-) -> None:
-    found = attempts.verdict(attempted, LIMITS)
-
-    assert (None if found is None else found[0]) == kind
 
 
 @pytest.fixture
@@ -82,22 +52,14 @@ def test_a_parked_task_says_why_with_the_tail_of_its_last_log(store: Store) -> N
         lines = [Line(0.0, "info", f"line {n} of {number}") for n in range(100)]
         attempts.end(store, PLACE, TASK, number, outcome="raised", reason="no light", log=lines)
 
-    assert attempts.conclude(store, PLACE, TASK, LIMITS)
+    assert attempts.park(store, PLACE, TASK, attempts.history(store, PLACE, TASK), kind="raised", reason="no light")
     failure = attempts.failure(store, PLACE, TASK)
     assert (failure.kind, failure.reason, failure.attempts) == ("raised", "no light", 3)
     assert len(failure.log) == attempts.LOG_TAIL
     assert "line 99 of 2" in failure.log[-2]
 
 
-def test_a_task_with_few_failures_is_not_parked(store: Store) -> None:
-    attempts.begin(store, PLACE, TASK, worker="w")
-    attempts.end(store, PLACE, TASK, 0, outcome="raised")
-
-    assert not attempts.conclude(store, PLACE, TASK, LIMITS)
-    assert not store.exists(f"{PLACE}/{names.failure(TASK)}")
-
-
-def test_retry_removes_failures_attempts_and_absent_frames_and_leaves_products(store: Store) -> None:
+def test_retry_removes_failures_and_absent_frames_and_leaves_products(store: Store) -> None:
     attempts.begin(store, PLACE, TASK, worker="w")
     attempts.end(store, PLACE, TASK, 0, outcome="raised")
     attempts.park(store, PLACE, TASK, attempts.history(store, PLACE, TASK), kind="raised", reason="x")
@@ -105,7 +67,51 @@ def test_retry_removes_failures_attempts_and_absent_frames_and_leaves_products(s
         store.create(f"{PLACE}/{name}", b"{}")
 
     assert attempts.retry(store, PLACE) == [TASK]
-    assert store.list(PLACE) == [f"{PLACE}/frames/1002"]
+    left = [name for name in store.list(PLACE) if not name.startswith((f"{PLACE}/attempts", f"{PLACE}/logs"))]
+    assert left == [f"{PLACE}/frames/1002"]
+
+
+def test_retry_can_mean_one_task_alone(store: Store) -> None:
+    for task in (TASK, "passes/1002/r00.s00"):
+        attempts.park(store, PLACE, task, [], kind="raised", reason="x")
+
+    assert attempts.retry(store, PLACE, [TASK]) == [TASK]
+    assert store.list(f"{PLACE}/failures") == [f"{PLACE}/failures/passes/1002/r00.s00"]
+
+
+def test_a_retry_forgives_what_was_before_and_numbers_go_on(store: Store) -> None:
+    attempts.begin(store, PLACE, TASK, worker="w")
+    attempts.end(store, PLACE, TASK, 0, outcome="raised")
+    attempts.park(store, PLACE, TASK, attempts.history(store, PLACE, TASK), kind="raised", reason="x")
+    attempts.retry(store, PLACE)
+
+    assert attempts.history(store, PLACE, TASK) == []
+    assert attempts.begin(store, PLACE, TASK, worker="w") == 2
+
+
+def test_who_is_still_at_an_attempt_before_a_retry_cannot_speak_for_one_after_it(store: Store) -> None:
+    stale = attempts.begin(store, PLACE, TASK, worker="stopped")
+    attempts.park(store, PLACE, TASK, attempts.history(store, PLACE, TASK), kind="lost", reason="x")
+    attempts.retry(store, PLACE)
+    attempts.begin(store, PLACE, TASK, worker="new")
+    attempts.end(store, PLACE, TASK, stale, outcome="raised", reason="long ago")
+
+    (newest,) = attempts.history(store, PLACE, TASK)
+    assert (newest.worker, newest.outcome) == ("new", None)
+    assert attempts.superseded(store, PLACE, TASK, stale)
+    assert not attempts.superseded(store, PLACE, TASK, newest.n)
+
+
+def test_the_first_failure_of_a_job_is_kept_with_the_tail_of_its_log(store: Store) -> None:
+    said = [f"line {n}" for n in range(100)]
+    first = Trouble(TASK, 0, "w", "host", "raised", "no light", said, 12.5)
+
+    assert attempts.first_trouble(store, PLACE) is None
+    assert attempts.note_trouble(store, PLACE, first)
+    assert not attempts.note_trouble(store, PLACE, Trouble("report", 3, "v", "host", "memory", "later", [], 13.5))
+    found = attempts.first_trouble(store, PLACE)
+    assert found is not None and (found.task, found.reason) == (TASK, "no light")
+    assert found.log == said[-attempts.LOG_TAIL :]
 
 
 def test_a_log_is_read_as_it_was_written() -> None:

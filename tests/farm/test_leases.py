@@ -12,7 +12,7 @@ from redis import Redis
 from pipeline.errors import FarmError
 from pipeline.farm.embedded import EmbeddedRedis
 from pipeline.farm.leases import Leadership, Leases, remaining, running
-from pipeline.farm.queues import Queues, Ticket, celery_app, connect, key, list_keys, queue_name, ticket_of
+from pipeline.farm.queues import Queues, Report, Ticket, celery_app, connect, key, list_keys, queue_name, ticket_of
 
 TICKET = Ticket("file:///mnt/renders", "shot.v001", "passes/0001/r00.s00")
 QUEUE = queue_name("render", "cpu", "0123456789ab")
@@ -144,7 +144,7 @@ def test_reports_that_nobody_hears_do_not_pile_up(
 ) -> None:
     monkeypatch.setattr("pipeline.farm.queues.WAKES_KEPT", 3)
     for number in range(5):
-        queues.wake("/s", job="j.v001", task=f"stop/{number:04d}")
+        queues.wake("/s", Report("j.v001", f"stop/{number:04d}"))
 
     assert redis.llen(key("wake", "/s")) == 3
 
