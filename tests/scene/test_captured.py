@@ -81,7 +81,7 @@ def test_samples_follow_the_density(mitsuba, given):
     def sample_function(points):
         count = dr.width(points)
         si = interaction(count)
-        found, weight = bsdf.sample(mi.BSDFContext(), si, points.x, mi.Point2f(points.y, points.z))
+        found, _ = bsdf.sample(mi.BSDFContext(), si, points.x, mi.Point2f(points.y, points.z))
         return found.wo, dr.select(found.pdf > 0, 1.0, 0.0)
 
     def pdf_function(wo):
@@ -96,3 +96,24 @@ def test_samples_follow_the_density(mitsuba, given):
         res=41,
     )
     assert test.run()
+
+
+def test_a_sample_weighs_what_eval_and_pdf_say(mitsuba):
+    import drjit as dr
+
+    mi = mitsuba
+    import pipeline.scene.captured  # noqa: F401
+
+    bsdf = mi.load_dict(textures(mi, uniform(0.5, 0.2, 0.5, (0.1, 0.2, 1))))
+    rng = np.random.default_rng(0)
+    si = dr.zeros(mi.SurfaceInteraction3f, 1000)
+    si.wi, si.uv = mi.Vector3f(0.6, 0, -0.8), mi.Point2f(0.5)  # from behind: both sides are alike
+    numbers = [mi.Float(rng.random(1000, dtype=np.float32)) for _ in range(3)]
+    found, weight = bsdf.sample(mi.BSDFContext(), si, numbers[0], mi.Point2f(*numbers[1:]))
+    value, density = bsdf.eval_pdf(mi.BSDFContext(), si, found.wo)
+    sound = np.array(found.pdf) > 0
+    assert sound.mean() > 0.8
+    assert np.allclose(np.array(density)[sound], np.array(found.pdf)[sound], rtol=1e-3)
+    expected = np.array(value)[:, sound] / np.array(density)[sound]
+    assert np.allclose(np.array(weight)[:, sound], expected, rtol=1e-3, atol=1e-6)
+    assert (np.array(found.wo.z)[sound] < 0).all()
