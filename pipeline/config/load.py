@@ -5,25 +5,28 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.config.available import require_available
+from pipeline.config.inheritance import read_layers
 from pipeline.config.problems import KeyPath, Problem, Source, nearest, problems_of
 from pipeline.config.references import missing_references
 from pipeline.config.shot import Shot
-from pipeline.config.yaml_file import read_yaml
+from pipeline.config.template import collisions
 from pipeline.errors import ConfigError
 
-__all__ = ["find_shot", "load_shot", "overlaid"]
+__all__ = ["find_shot", "load_explained", "load_shot", "overlaid"]
 
 FILE_NAME = "shot.yaml"
 
 
 def load_shot(where: Path | str, overrides: Mapping[str, Any] | None = None) -> Shot:
-    """A shot, checked down to the existence of the files that it names.
+    """A shot with what it inherits from its sequence and show, checked down to the existence of the files that it
+    names.
 
     Args:
         where: a shot's name (`shots/<name>/shot.yaml` below the current directory), its directory, or its file.
@@ -36,19 +39,24 @@ def load_shot(where: Path | str, overrides: Mapping[str, Any] | None = None) -> 
     Raises:
         ConfigError: one line for every problem.
     """
+    return load_explained(where, overrides)[0]
+
+
+def load_explained(where: Path | str, overrides: Mapping[str, Any] | None = None) -> tuple[Shot, Source]:
+    """As `load_shot`, with where each value came from. Raises as it does."""
     path = find_shot(where)
-    file = read_yaml(path)
-    data, options = _overlaid(file.data, overrides or {})
-    source = Source(path, file.lines, options)
+    layers = read_layers(path)
+    data, options = _overlaid(layers.data, overrides or {})
+    source = replace(layers.source, options=options)
     try:
         shot = Shot.model_validate(data).at(path.parent)
     except ValidationError as error:
         raise source.error(problems_of(error, Shot)) from error
-    missing = list(missing_references(shot))
-    if missing:
-        raise source.error(missing)
+    problems = [*missing_references(shot), *collisions(shot)]
+    if problems:
+        raise source.error(problems)
     require_available(shot, source)
-    return shot
+    return shot, source
 
 
 def overlaid(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Shot:

@@ -39,10 +39,13 @@ class Source:
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     options: Mapping[KeyPath, str] = field(default_factory=dict)
     """Names of the options (or variables) by the keys that they set."""
+    origins: Mapping[KeyPath, Path] = field(default_factory=dict)
+    """The file of a key, where that is another one than `path`."""
 
     def error(self, problems: Iterable[Problem]) -> ConfigError:
         """One error that tells every problem, in the order of the file; its attributes are the first one's."""
-        first, *rest = sorted((self._place(problem) for problem in problems), key=lambda error: error.line or 0)
+        placed = (self._place(problem) for problem in problems)
+        first, *rest = sorted(placed, key=lambda error: (str(error.path or ""), error.line or 0))
         if not rest:
             return first
         more = "\n".join(str(error) for error in rest)
@@ -55,7 +58,8 @@ class Source:
         if options and line is None:
             path = options[0]
         elif line is None:
-            line = next((self.lines[key] for key in _upwards(problem.keys) if key in self.lines), None)
+            at = next((key for key in _upwards(problem.keys) if key in self.lines), None)
+            line, path = (None, path) if at is None else (self.lines[at], self.origins.get(at, path))
         return ConfigError(
             problem.message, path=path, line=line, key=".".join(problem.keys) or None, suggestion=problem.suggestion
         )

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, field_validator
 from pipeline.config.camera import Camera
 from pipeline.config.denoise import Denoise
 from pipeline.config.keyframes import ShapeKeyframe
+from pipeline.config.output import Output
 from pipeline.config.preview import Preview
 from pipeline.config.sampling import Sampling
 from pipeline.config.terms import Terms
@@ -23,6 +24,7 @@ __all__ = ["MAX_RESOLUTION", "Shot"]
 MAX_RESOLUTION = 32768
 
 _FRAME_PATTERN = re.compile(r"%0?\d?d")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Shot(ConfigModel):
@@ -33,6 +35,8 @@ class Shot(ConfigModel):
     """
 
     shot: ShotName = Field(description="Name: letters, digits, _ . -; names the directory of its renders.")
+    show: str = Field(default="", description="Name of the show, for templates of paths; set in show.yaml.")
+    sequence: str = Field(default="", description="Name of the sequence; set in sequence.yaml.")
     scene: PathText = Field(
         description="Mitsuba scene: .xml, .py with build(frame) -> dict, or a file per frame, scene.%04d.xml."
     )
@@ -51,10 +55,18 @@ class Shot(ConfigModel):
     sampling: Sampling = Field(default_factory=Sampling, description="Integrator, samples and when to stop.")
     denoise: Denoise = Field(default_factory=Denoise, description="Denoiser and λ.")
     preview: Preview = Field(default_factory=Preview, description="How the shot is shown while it is being lit.")
+    output: Output = Field(default_factory=Output, description="Where else frames are put, by templates.")
     priority: Integer = Field(default=5, ge=0, le=9, description="0 (last) … 9 (first).")
     farm: Terms = Field(default_factory=Terms, description="Terms on which a farm makes the shot.")
 
     _directory: Path | None = PrivateAttr(default=None)
+
+    @field_validator("show", "sequence")
+    @classmethod
+    def _is_a_name_or_nothing(cls, name: str) -> str:
+        if name and not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r:.70} is not a name: up to 64 letters, digits, _ . -; a letter or digit first")
+        return name
 
     @field_validator("resolution", mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from pipeline.errors import AssetError, DeviceError, ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.context import Context
 from pipeline.farm.control import Control
+from pipeline.farm.delivery import deliver
 from pipeline.farm.job import Job
 from pipeline.farm.names import Name
 from pipeline.farm.plan import JobPlan
@@ -138,6 +139,8 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     written = {}
     for kind, file, data in (("exr", f"frames/{stem}.exr", exr), ("png", f"review/{stem}.png", png)):
         _place(products, file, data)
+        if (second := deliver(products.store, job, kind, number, products.name(file), data)) is not None:
+            written[f"{kind}_delivered"] = second
         written[kind] = file
         written[f"{kind}_blake2b"] = hashlib.blake2b(data, digest_size=32).hexdigest()
     facts: dict[str, Any] = {
