@@ -7,6 +7,7 @@ Most Mitsuba BSDFs honour `BSDFContext.type_mask`; `principled` and `principledt
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import drjit as dr
@@ -15,7 +16,7 @@ import numpy as np
 
 from pipeline.errors import SceneError
 
-__all__ = ["DIFFUSE", "BsdfKind", "Split", "classify", "classify_registered", "pointer_id"]
+__all__ = ["DIFFUSE", "BsdfKind", "Split", "classify", "classify_registered", "pointer_id", "registered_shapes"]
 
 
 class Split(enum.Enum):
@@ -47,13 +48,8 @@ def pointer_id(instance: mi.BSDF) -> int:
 _GAP = 1024  # the registry reuses the numbers of freed instances; so many unused ones in a row are taken for its end
 
 
-def classify_registered() -> dict[int, BsdfKind]:
-    """Kinds of all BSDFs that some shape carries, shapes inside groups included: registry number → kind.
-
-    Nested BSDFs (the one inside `twosided`, say) are registered too, but no ray meets them by themselves: they are
-    left out.
-    """
-    kinds: dict[int, BsdfKind] = {}
+def registered_shapes() -> Iterator[mi.Shape]:
+    """All live shapes, those inside groups included, in the order of their registry numbers."""
     number = misses = 0
     while misses < _GAP:
         number += 1
@@ -65,6 +61,17 @@ def classify_registered() -> dict[int, BsdfKind]:
             misses += 1
             continue
         misses = 0
+        yield shape
+
+
+def classify_registered() -> dict[int, BsdfKind]:
+    """Kinds of all BSDFs that some shape carries, shapes inside groups included: registry number → kind.
+
+    Nested BSDFs (the one inside `twosided`, say) are registered too, but no ray meets them by themselves: they are
+    left out.
+    """
+    kinds: dict[int, BsdfKind] = {}
+    for shape in registered_shapes():
         bsdf = shape.bsdf()
         if bsdf is not None and pointer_id(bsdf) not in kinds:
             kinds[pointer_id(bsdf)] = classify(bsdf)

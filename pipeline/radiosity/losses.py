@@ -1,0 +1,109 @@
+"""The losses that train the cache: what they see of the residual, and through which side a gradient flows.
+
+Every function takes the left-hand side L = E + S, and the right-hand side in halves; all N×3, and the gradient flows
+into the arguments as the name says. Radiance comes in the scene's own unit (`Field.unit`), so that ε means the same in
+every scene. Pure.
+
+Source: the paper's Equations 2–8, 28, 31; Figure 8 for the losses that are not L2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["EPSILON", "MEASURES", "METHODS", "loss", "normaliser", "relative_residual"]
+
+EPSILON = 0.01
+"""ε of Equation 2, in units of the scene's mean radiance squared."""
+
+HUBER = 1.0
+"""Where the Huber loss turns from square to straight, of the relative residual."""
+
+
+def normaliser(left: Tensor) -> Tensor:
+    """‖sg(L)‖² + ε: N. It carries no gradient (Equation 3)."""
+    return left.detach().square().sum(dim=1) + EPSILON
+
+
+def _squared(residual: Tensor, scale: Tensor) -> Tensor:
+    return (residual.square().sum(dim=1) / scale).mean()
+
+
+def _root(residual: Tensor, scale: Tensor) -> Tensor:
+    """Root of the mean square; the tiny addend keeps the gradient finite at 0."""
+    return (_squared(residual, scale) + 1e-12).sqrt()
+
+
+def _huber(residual: Tensor, scale: Tensor) -> Tensor:
+    relative = residual / scale.sqrt()[:, None]
+    return torch.nn.functional.huber_loss(relative, torch.zeros_like(relative), delta=HUBER)
+
+
+def _absolute(residual: Tensor, scale: Tensor) -> Tensor:
+    return (residual.abs().sum(dim=1) / scale.sqrt()).mean()
+
+
+MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l2": _squared,
+    "rmse": _root,
+    "huber": _huber,
+    "mae": _absolute,
+}
+"""How a residual (N×3) and a normaliser (N) become one number; all relative to L."""
+
+METHODS = ("semi", "full", "dual", "weighted")
+"""Through which side the gradient flows: the left alone; both, with one estimate of R for both factors (biased); both,
+with two estimates that share no sample; and a mean of the last with the first."""
+
+
+def loss(method: str, measure: str, left: Tensor, right: Tensor, *, weight: float = 1.0) -> Tensor:
+    """The loss of one batch.
+
+    Args:
+        method: one of `METHODS`.
+        measure: a key of `MEASURES`; `dual` and `weighted` know `l2` alone, since only there a product of two estimates
+            is unbiased.
+        left: N×3, L with its gradient.
+        right: N×2×3, R in two halves, with a gradient unless the method is `semi`.
+        weight: w of Equation 31, for `weighted`: 0 is `semi`, 1 has the gradient of `dual`.
+
+    Returns:
+        scalar.
+
+    Raises:
+        ValueError: no such method or measure, or not together.
+    """
+    if method not in METHODS or measure not in MEASURES:
+        raise ValueError(f"no loss {method}, {measure}")
+    if method in ("dual", "weighted") and measure != "l2":
+        raise ValueError(f"the {method} loss is defined for l2 alone, not for {measure}")
+    scale = normaliser(left)
+    mean = right.mean(dim=1)
+    if method == "semi":
+        return MEASURES[measure](left - mean.detach(), scale)
+    if method == "full":
+        return MEASURES[measure](left - mean, scale)
+    if method == "dual":
+        return _product(left, right, scale)
+    return _squared(left - mean.detach(), scale) + weight * _product(left.detach(), right, scale)
+
+
+def _product(left: Tensor, right: Tensor, scale: Tensor) -> Tensor:
+    """(L − R_X) · (L − R_Y) / (‖sg(L)‖² + ε), Equation 28."""
+    return ((left - right[:, 0]) * (left - right[:, 1])).sum(dim=1).div(scale).mean()
+
+
+def relative_residual(left: Tensor, right: Tensor) -> float:
+    """Root of the mean of the squared relative residual ‖L − R‖² / (‖R‖² + ε), by two independent halves, so that noise
+    in R adds nothing on average.
+
+    Args:
+        left: N×3.
+        right: N×2×3.
+    """
+    scale = right.mean(dim=1).square().sum(dim=1) + EPSILON
+    squared = ((left - right[:, 0]) * (left - right[:, 1])).sum(dim=1) / scale
+    return float(squared.mean().clamp_min(0).sqrt())

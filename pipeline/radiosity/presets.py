@@ -1,0 +1,150 @@
+"""Sizes of the cache and of its training: `fast` for two cores, `paper` for a GPU.
+
+Source: the paper's §3.3 and §3.4 for `paper`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pipeline.radiosity.hash_grid import GridShape
+
+__all__ = ["ACTIVATIONS", "PRESETS", "FieldShape", "GuideShape", "Preset", "Stage", "preset"]
+
+ACTIVATIONS = ("relu", "sine", "gaussian", "wavelet")
+
+
+@dataclass(frozen=True)
+class FieldShape:
+    """The network that holds S(x, ω).
+
+    Attributes:
+        grid: hash encoding of the position; None: position alone, as networks with smooth activations want it.
+        hidden: hidden layers.
+        width: of each.
+        activation: one of `ACTIVATIONS`.
+        demodulate: the network's output is multiplied by the surface's albedo, so that textures need not be learnt.
+        mixed_precision: the hidden layers run in bfloat16 where the device is quicker with it.
+    """
+
+    grid: GridShape | None
+    hidden: int
+    width: int
+    activation: str = "relu"
+    demodulate: bool = False
+    mixed_precision: bool = False
+
+
+@dataclass(frozen=True)
+class GuideShape:
+    """The network of the guide (§3.3): four linear layers of 256 in the paper.
+
+    Attributes:
+        begin, end: steps in which it is trained; it is used from `begin` on.
+    """
+
+    grid: GridShape
+    hidden: int
+    width: int
+    lobes: int = 8
+    begin: int = 1000
+    end: int = 5000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the schedule.
+
+    Attributes:
+        begin: first step.
+        points: N, a step.
+        incident: M, of each point; a multiple of 4.
+    """
+
+    begin: int
+    points: int
+    incident: int
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All that a training is, but for the scene and the seed.
+
+    Attributes:
+        steps: of a full training.
+        warm_steps: of one that starts from the weights of a scene that is nearly the same.
+        stages: batches that grow, ascending.
+        rate: learning rate at the start.
+        decay: factor of the learning rate …
+        decay_every: … after so many steps.
+        average: decay of the running mean of the weights that pictures are made with; 0: the weights themselves.
+        block: steps whose rays are traced in one launch.
+        check_every: steps between two looks at the held-out residual.
+        patience: looks without an improvement of a hundredth that end the training.
+    """
+
+    name: str
+    field: FieldShape
+    guide: GuideShape
+    steps: int
+    warm_steps: int
+    stages: tuple[Stage, ...]
+    rate: float
+    decay: float
+    decay_every: int
+    average: float
+    block: int
+    check_every: int
+    patience: int
+
+    def stage(self, step: int) -> Stage:
+        """What a step is made with."""
+        return next(stage for stage in reversed(self.stages) if stage.begin <= step)
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.rate * self.decay ** (step // self.decay_every)
+
+
+PRESETS = {
+    "fast": Preset(
+        name="fast",
+        field=FieldShape(
+            GridShape(levels=5, features=4, log2_entries=15, base=4, growth=2.8), hidden=4, width=64, demodulate=True
+        ),
+        guide=GuideShape(GridShape(levels=6, log2_entries=14, base=2), hidden=2, width=64, begin=200, end=1000),
+        steps=3000,
+        warm_steps=600,
+        stages=(Stage(0, 2048, 8), Stage(600, 2048, 16)),
+        rate=5e-3,
+        decay=1 / 3,
+        decay_every=1200,
+        average=0.98,
+        block=8,
+        check_every=100,
+        patience=8,
+    ),
+    "paper": Preset(
+        name="paper",
+        field=FieldShape(GridShape(), hidden=6, width=512, mixed_precision=True),
+        guide=GuideShape(GridShape(), hidden=3, width=256),
+        steps=36_000,
+        warm_steps=4_000,
+        stages=(Stage(0, 2**14, 32),),
+        rate=5e-4,
+        decay=1 / 3,
+        decay_every=12_000,
+        average=0.0,
+        block=1,
+        check_every=500,
+        patience=20,
+    ),
+}
+
+
+def preset(name: str, *, activation: str = "relu") -> Preset:
+    """A preset by name, with another activation if that is wanted: the smooth ones see positions without the grid."""
+    found = PRESETS[name]
+    if activation == "relu":
+        return found
+    return replace(found, field=replace(found.field, activation=activation, grid=None))

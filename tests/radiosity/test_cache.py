@@ -1,0 +1,82 @@
+"""The cache in scenes whose light is known."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+RHO, GLOW = 0.5, 0.4
+
+
+@pytest.fixture(scope="module")
+def furnace() -> Iterator[Any]:
+    """A closed box whose inside glows and scatters: L = E / (1 − ρ) everywhere."""
+    from pipeline.device import set_variant
+
+    set_variant("llvm_ad_rgb")
+    import mitsuba as mi
+
+    from pipeline.radiosity.sources import sources_of
+
+    gc.collect()
+    scene = mi.load_dict(
+        {
+            "type": "scene",
+            "box": {
+                "type": "cube",
+                "flip_normals": True,
+                "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": RHO}},
+                "emitter": {"type": "area", "radiance": {"type": "rgb", "value": GLOW}},
+            },
+        },
+        optimize=False,
+    )
+    yield sources_of(scene)
+
+
+def plan(**settings: Any) -> Any:
+    from pipeline.radiosity.presets import preset
+    from pipeline.radiosity.train import Plan
+
+    return Plan(preset("fast"), **settings)
+
+
+def test_the_cache_of_a_furnace_comes_to_its_closed_form(furnace: Any) -> None:
+    from pipeline.radiosity.rhs import points
+    from pipeline.radiosity.train import Trainer
+
+    trainer = Trainer(furnace, plan())
+    trainer.advance(200)
+    sampled = points(furnace, 4096, 99, 0)
+    light = sampled.emitted + trainer.shown.answer(sampled.asked)
+    assert bool(sampled.active.all())
+    assert float(light.mean()) == pytest.approx(GLOW / (1 - RHO), rel=0.02)
+
+
+def test_one_bounce_of_the_true_answer_gives_it_back(furnace: Any) -> None:
+    from pipeline.radiosity.rhs import incident, points, right_hand_side
+
+    sampled = points(furnace, 4096, 7, 0)
+    scattered = GLOW / (1 - RHO) - GLOW
+    found = right_hand_side(
+        incident(furnace, *sampled.si, 16, 7, 0), lambda asked: torch.full((asked.shape[1], 3), scattered)
+    )
+    halves = found.mean(dim=(0, 2)).numpy()
+    assert np.allclose(halves, scattered, rtol=0.02)
+
+
+def test_steps_made_twice_give_the_same_weights(furnace: Any) -> None:
+    from pipeline.radiosity.train import Trainer
+
+    torch.set_num_threads(1)
+    made = []
+    for _ in range(2):
+        trainer = Trainer(furnace, plan(seed=3))
+        trainer.advance(10)
+        made.append([weights.clone() for weights in trainer.field.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
