@@ -45,10 +45,10 @@ COMMANDS: dict[str, Entry] = {
         Entry("redenoise", "Render", "pipeline.cli.redenoise:redenoise", "Denoise a rendered version anew: another λ."),
         Entry("denoise", "Render", "pipeline.cli.denoise:denoise", "Denoise EXR sequences, ours and others'."),
         Entry("shots", "Render", "pipeline.cli.shots:shots", "List the shots that an edit names."),
-        Entry("config", "Render", "pipeline.cli.config:config", "Print a shot's settings, and where each came from."),
         Entry("status", "Look", "pipeline.cli.status:status", "How far a shot's frames are."),
         Entry("watch", "Look", "pipeline.cli.status:watch", "Follow jobs live, until they end."),
         Entry("list", "Look", "pipeline.cli.status:list_jobs", "List all jobs of the store."),
+        Entry("usage", "Look", "pipeline.cli.usage:usage", "What jobs have used: device time, price, bytes."),
         Entry("workers", "Look", "pipeline.cli.workers:workers", "List the farm's workers."),
         Entry("logs", "Look", "pipeline.cli.logs:logs", "Show what tasks printed."),
         Entry("maps", "Look", "pipeline.cli.maps:maps", "Show each round of a frame: picture, error, samples."),
@@ -64,11 +64,13 @@ COMMANDS: dict[str, Entry] = {
         Entry("drain", "Control", "pipeline.cli.workers:drain", "Have workers end after their running tasks."),
         Entry("bar", "Control", "pipeline.cli.workers:bar", "Keep workers off a job, or off the farm."),
         Entry("allow", "Control", "pipeline.cli.workers:allow", "Let workers take tasks again."),
+        Entry("clean", "Control", "pipeline.cli.clean:clean", "Remove what finished jobs can do without."),
         Entry(
             "train", "Networks", "pipeline.cli.train:train", "Train the networks, and make the data they learn from."
         ),
         Entry("encode", "Networks", "pipeline.cli.encode:encode", "Make a neural map of a texture or an environment."),
         Entry("worker", "Machine", "pipeline.cli.worker:worker", "Work for a farm on this machine."),
+        Entry("api", "Machine", "pipeline.cli.api:api", "Serve the farm over HTTP; make tokens."),
         Entry("doctor", "Machine", "pipeline.cli.doctor:doctor", "Say what is wrong with this machine, and the cure."),
         Entry("completion", "Machine", "pipeline.cli.completion:completion", "Print the shell's completion script."),
     )
@@ -86,6 +88,12 @@ class LazyGroup(click.Group):
         if entry is None:
             return None
         module, _, attribute = entry.place.partition(":")
+        if ctx.params.get("api"):
+            remote = importlib.import_module("pipeline.cli.remote")
+            if cmd_name in remote.REMOTE:
+                module = remote.__name__
+            elif ctx.get_parameter_source("api") is click.core.ParameterSource.COMMANDLINE:
+                ctx.fail(f"'{cmd_name}' works on this machine; through --api go {', '.join(remote.REMOTE)}")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         command.short_help = entry.summary
         return command
@@ -135,8 +143,14 @@ def _show_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> N
     help="Print the version and exit.",
 )
 @click.option("--debug", is_flag=True, help="With an error, show its traceback; log more.")
+@click.option(
+    "--api",
+    metavar="URL",
+    envvar="PIPELINE_API",
+    help="Ask a farm's server in place of this machine; may stand behind the command too.  [$PIPELINE_API]",
+)
 @click.pass_context
-def cli(ctx: click.Context, debug: bool) -> None:
+def cli(ctx: click.Context, debug: bool, api: str | None) -> None:
     """Render shots with Mitsuba 3 on a farm, or on this machine alone.
 
     \b
@@ -159,7 +173,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: failed; 2: usage or bad input; 130: interrupted. An error that a user is expected to meet is shown
     as its message alone, and so is an unexpected one, with the way to its traceback.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _api_first(list(sys.argv[1:] if arguments is None else arguments))
     debug = "--debug" in words[: _first_command(words)]
     try:
         code = cli.main(args=words, prog_name="pipeline", standalone_mode=False)
@@ -181,6 +195,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _show(error, f"{type(error).__name__}: {error}{hint}", debug)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _api_first(words: list[str]) -> list[str]:
+    """The words with `--api URL` in front, wherever it stood: it decides which commands there are.
+
+    >>> _api_first(["status", "shot_010", "--api", "http://farm:8080"])
+    ['--api=http://farm:8080', 'status', 'shot_010']
+    """
+    end = words.index("--") if "--" in words else len(words)
+    for index, word in enumerate(words[:end]):
+        if word.startswith("--api="):
+            return [word, *words[:index], *words[index + 1 :]]
+        if word == "--api" and index + 1 < end:
+            return [f"--api={words[index + 1]}", *words[:index], *words[index + 2 :]]
+    return words
 
 
 def _first_command(words: list[str]) -> int:

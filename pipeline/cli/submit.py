@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import farm_option, farm_settings, json_option, out_option
+from pipeline.cli.options import farm_option, farm_settings, json_option, out_option, store_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from pipeline.farm.dry_run import Estimate
+    from pipeline.farm.progress import JobSnapshot
+    from pipeline.farm.store import Store
     from pipeline.farm.submission import Result
 
 OPTIONS = {
@@ -77,7 +80,7 @@ def submit(
     from pipeline.farm import submission
 
     overrides = {OPTIONS[name]: value for name, value in options.items() if value is not None}
-    overrides |= dict(_setting(text) for text in settings)
+    overrides |= dict(setting(text) for text in settings)
     profile = farm_settings(farm)
     if dry_run:
         from pipeline.farm import dry_run as dry
@@ -93,10 +96,17 @@ def submit(
             for each in estimates:
                 tell_estimate(each)
         return 0
+    told: set[str] = set()
     with Live() as live:
+
+        def show(jobs: Sequence[JobSnapshot], note: str) -> None:
+            tell_volumes(store_of(profile, out), [job.job for job in jobs], told)
+            live.show(jobs, note)
+
         results = submission.submit(
-            sources, overrides, settings=profile, out=out, wait=wait, workers=workers, show=live.show
+            sources, overrides, settings=profile, out=out, wait=wait, workers=workers, show=show
         )
+    tell_volumes(store_of(profile, out), [result.job for result in results], told)
     if as_json:
         documents = [asdict(result) for result in results]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
@@ -106,7 +116,7 @@ def submit(
     return 1 if any(result.state in ("failed", "cancelled") for result in results) else 0
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
     """KEY=VALUE, the value as YAML reads it."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -120,9 +130,35 @@ def _setting(text: str) -> tuple[str, Any]:
         raise click.BadParameter(f"'{value}' is not a value as YAML writes them", param_hint="--set") from error
 
 
+def tell_volumes(store: Store, job_ids: Sequence[str], told: set[str]) -> None:
+    """Says on stderr how many bytes jobs will need in the store, once each.
+
+    Args:
+        store: where they live.
+        job_ids: of the jobs.
+        told: ids of those that were told of; added to.
+    """
+    from pipeline.farm.job import load
+    from pipeline.farm.volume import bytes_text, free_bytes, of_job
+
+    for job_id in job_ids:
+        if job_id in told:
+            continue
+        told.add(job_id)
+        needed = of_job(store, load(store, job_id))
+        if needed is None:
+            continue
+        words = f"{job_id}: at most {bytes_text(needed.peak)} in the store, {bytes_text(needed.kept)} when it is done"
+        free = free_bytes(store)
+        if free is not None and free < needed.peak:
+            words += f"; {bytes_text(free)} are free there"
+        click.echo(words, err=True)
+
+
 def tell_estimate(found: Estimate) -> None:
     """For people: what a shot would take."""
     from pipeline.cli.live import magnitude, price, span
+    from pipeline.farm.volume import bytes_text, volume
 
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -136,6 +172,9 @@ def tell_estimate(found: Estimate) -> None:
     click.echo(f"  slot time      {span(told.machine_seconds)}")
     if told.cost is not None:
         click.echo(f"  cost           {price(told.cost)}")
+    width, height = found.size
+    needed = volume(width * height, found.frames, found.rounds, every_round=True)
+    click.echo(f"  in the store   at most {bytes_text(needed.peak)}, {bytes_text(needed.kept)} when it is done")
     if not found.probed:
         click.echo("  all of this is assumed: nothing was rendered to measure it")
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pipeline.farm.store import BLOBS, Store
 from pipeline.scene import blobs
 from pipeline.scene.spec import EVERY_FRAME
 
-__all__ = ["blobs_of_config", "blobs_of_frame", "directory", "fetch", "push"]
+__all__ = ["blobs_of", "blobs_of_frame", "directory", "fetch", "listed_in", "mentioned", "push"]
 
 
 def directory(store: Store) -> Path:
@@ -35,7 +36,7 @@ def directory(store: Store) -> Path:
 
 
 def push(store: Store, names: Iterable[str]) -> int:
-    """Uploads blobs that the store lacks; returns how many. Nothing to do where the store is a directory.
+    """Uploads blobs that the store lacks, and those that they name; returns how many. None where it is a directory.
 
     Raises:
         StoreError: the store cannot be written.
@@ -44,14 +45,14 @@ def push(store: Store, names: Iterable[str]) -> int:
     if store.path(BLOBS) is not None:
         return 0
     folder, pushed = directory(store), 0
-    for name in sorted(set(names)):
+    for name, path in _closure(names, lambda name: blobs.resolve(folder, name, {})):
         if not store.exists(f"{BLOBS}/{name}"):
-            pushed += store.create(f"{BLOBS}/{name}", blobs.resolve(folder, name, {}).read_bytes())
+            pushed += store.create(f"{BLOBS}/{name}", path.read_bytes())
     return pushed
 
 
 def fetch(store: Store, names: Iterable[str]) -> Path:
-    """The directory in which these blobs are, downloaded where they were not there; checked by content.
+    """The directory in which these blobs are, with those that they name; downloaded, and checked by content.
 
     Raises:
         StoreError: the store cannot be read.
@@ -59,35 +60,69 @@ def fetch(store: Store, names: Iterable[str]) -> Path:
     """
     folder = directory(store)
     if store.path(BLOBS) is None:
-        for name in sorted(set(names)):
-            if not (folder / name).exists():
-                _download(store, folder, name)
+        for _ in _closure(names, lambda name: _downloaded(store, folder, name)):
+            pass
     return folder
 
 
-def blobs_of_frame(job: Job, frame: Frame) -> set[str]:
-    """Blobs that a task of a frame may load: its scene and those beside it, which motion needs, and painted maps."""
-    wanted = {EVERY_FRAME, *(str(near) for near in (frame - 1, frame, frame + 1))}
-    return _blobs_of_scenes(scene for key, scene in job.scenes.items() if key in wanted) | blobs_of_config(job.config)
+def blobs_of_frame(job: Job, frame: Frame | None) -> set[str]:
+    """Blobs that a task of a frame may load: its scene and those beside it, which motion needs, and what the config
+    names (painted maps, references). Of a task of no frame, the latter alone."""
+    near = set() if frame is None else {EVERY_FRAME, *(str(number) for number in (frame - 1, frame, frame + 1))}
+    scenes = [scene for key, scene in job.scenes.items() if key in near]
+    return blobs_of(job.config, scenes)
 
 
-def blobs_of_config(config: Any) -> set[str]:
-    """Blobs that a frozen config names: the importance mask, the λ map."""
-    named = ((config.get("sampling") or {}).get("importance"), (config.get("denoise") or {}).get("lambda_map"))
-    return {name for name in named if isinstance(name, str) and blobs.is_blob(name)}
-
-
-def _blobs_of_scenes(scenes: Iterable[Any]) -> set[str]:
-    found: set[str] = set()
+def blobs_of(config: Any, scenes: Iterable[Any]) -> set[str]:
+    """Blobs that a frozen config and frozen scenes name, without files that were left where they are."""
+    found = {name for name in mentioned(config) if "." in name}
     for scene in scenes:
-        found.add(scene["xml"])
-        found.update(name for name in scene.get("files", ()) if name not in scene.get("references", ()))
+        found |= {scene["xml"], *scene.get("files", ())} - set(scene.get("references", ()))
     return found
 
 
-def _download(store: Store, folder: Path, name: str) -> None:
+def mentioned(value: Any) -> set[str]:
+    """Every word in a JSON value that may be a blob's name, wherever it stands."""
+    if isinstance(value, str):
+        return {value} if blobs.is_blob(value) else set()
+    if isinstance(value, Mapping):
+        return set().union(*(mentioned(key) | mentioned(inner) for key, inner in value.items()))
+    if isinstance(value, (list, tuple)):
+        return set().union(*map(mentioned, value))
+    return set()
+
+
+def listed_in(name: str, path: Path) -> set[str]:
+    """Blobs that a blob names: lists are JSON. (What frozen XML names is known from its scene.)"""
+    if not name.endswith(".json"):
+        return set()
+    try:
+        return mentioned(json.loads(path.read_bytes()))
+    except ValueError:
+        return set()
+
+
+def _closure(names: Iterable[str], find: Callable[[str], Path]) -> Iterator[tuple[str, Path]]:
+    """The blobs, and those that they name, each with its file."""
+    pending, seen = sorted(set(names)), set(names)
+    while pending:
+        name = pending.pop()
+        path = find(name)
+        yield name, path
+        more = listed_in(name, path) - seen
+        seen |= more
+        pending += sorted(more)
+
+
+def _downloaded(store: Store, folder: Path, name: str) -> Path:
     if not blobs.is_blob(name):
         raise SceneError(f"{name[:80]!r} is not the name of a frozen file")
+    if not (folder / name).exists():
+        _download(store, folder, name)
+    return folder / name
+
+
+def _download(store: Store, folder: Path, name: str) -> None:
     try:
         data = store.read(f"{BLOBS}/{name}")
     except FileNotFoundError:

@@ -27,7 +27,7 @@ from pipeline.farm.products import Products
 from pipeline.farm.progress import JobSnapshot, Progress
 from pipeline.farm.queues import Ticket, device_of
 
-__all__ = ["FarmSight", "JobSight", "Running", "Watch", "WorkKind"]
+__all__ = ["FarmSight", "JobSight", "Running", "Watch", "WorkKind", "slots_by_device", "work_kind"]
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +121,11 @@ class Watch:
         self._first_seen: dict[Ticket, float] = {}
         self._last: FarmSight | None = None
         self._due = 0.0
+
+    @property
+    def price_per_hour(self) -> float | None:
+        """Of one slot, in the farm's money."""
+        return self._farm.config.cost_per_hour
 
     def look(self) -> FarmSight:
         """The farm as it is, or was a moment ago.

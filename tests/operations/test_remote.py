@@ -1,0 +1,86 @@
+"""`pipeline --api URL`: the same commands, asked of a server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.api import client as api_client
+from pipeline.cli.main import run
+
+
+@pytest.fixture
+def remote(served: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The server, which `--api http://localhost` reaches without a network."""
+    monkeypatch.setenv("PIPELINE_API_TOKEN", served.write)
+    monkeypatch.setattr(api_client.httpx, "Client", lambda **options: _through(served, options))
+    return served
+
+
+def _through(served: Any, options: dict[str, Any]) -> Any:
+    from fastapi.testclient import TestClient
+
+    return TestClient(served.app, base_url=options["base_url"], headers=options["headers"], follow_redirects=False)
+
+
+def test_jobs_are_listed_told_and_controlled(remote: Any, rehearsed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    job = rehearsed.claim(remote.store)
+
+    assert run(["list", "--api", "http://localhost"]) == 0
+    assert run(["--api=http://localhost", "pause", "shot_010"]) == 0
+    assert run(["status", "shot_010", "--json", "--api", "http://localhost"]) == 0
+    said = capsys.readouterr().out
+
+    assert f"{job.id}: paused" in said and remote.farm.control(job).paused
+    assert json.loads(said[said.index("{") :])["state"] == "paused"
+
+
+def test_logs_and_usage_are_told(remote: Any, rehearsed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    rehearsed.done(remote.store)
+
+    assert run(["--api", "http://localhost", "logs", "shot_010", "samples/0001"]) == 0
+    assert run(["--api", "http://localhost", "usage", "shot_010"]) == 0
+    said = capsys.readouterr().out
+
+    assert "== samples/0001/r00, attempt 1" in said and "outcome=made" in said and "8 attempts" in said
+
+
+def test_what_the_server_refuses_is_one_line_and_bad_input(
+    remote: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--api", "http://localhost", "submit", "nobody"]) == 2
+    monkeypatch.setenv("PIPELINE_API_TOKEN", remote.read)
+    assert run(["--api", "http://localhost", "cancel", "shot_010"]) == 2
+    monkeypatch.setenv("PIPELINE_API_TOKEN", "wrong")
+    assert run(["--api", "http://localhost", "list"]) == 2
+
+    lines = capsys.readouterr().err.splitlines()
+    assert "there is no 'nobody' in the server's project" in lines[0]
+    assert "looker may read, not write" in lines[1] and "unknown token" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--api", "http://localhost", "doctor"], "'doctor' works on this machine"),
+        (["list", "--api", "http://a:b@localhost"], "must not hold credentials"),
+        (["list", "--api", "ftp://localhost"], "is not the URL of an API"),
+        (["list", "--api", "http://127.0.0.1:9"], "does not answer"),
+    ],
+)
+def test_a_server_that_cannot_be_asked_is_told(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIPELINE_API_TOKEN", "t")
+
+    assert run(words) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_token_is_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("PIPELINE_API_TOKEN", raising=False)
+
+    assert run(["list", "--api", "http://localhost"]) == 2
+    assert "PIPELINE_API_TOKEN" in capsys.readouterr().err
