@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
         Entry("redenoise", "Render", "pipeline.cli.redenoise:redenoise", "Denoise a rendered version anew: another λ."),
         Entry("denoise", "Render", "pipeline.cli.denoise:denoise", "Denoise EXR sequences, ours and others'."),
         Entry("shots", "Render", "pipeline.cli.shots:shots", "List the shots that an edit names."),
+        Entry("config", "Render", "pipeline.cli.config:config", "Print a shot's settings, and where each came from."),
         Entry("status", "Look", "pipeline.cli.status:status", "How far a shot's frames are."),
         Entry("watch", "Look", "pipeline.cli.status:watch", "Follow jobs live, until they end."),
         Entry("list", "Look", "pipeline.cli.status:list_jobs", "List all jobs of the store."),
