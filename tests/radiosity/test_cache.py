@@ -80,3 +80,19 @@ def test_steps_made_twice_give_the_same_weights(furnace: Any) -> None:
         trainer.advance(10)
         made.append([weights.clone() for weights in trainer.field.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
+
+
+def test_a_guide_leaves_the_mean_of_the_right_hand_side_as_it_is(furnace: Any) -> None:
+    import mitsuba as mi
+
+    from pipeline.radiosity.guiding import Lobes
+    from pipeline.radiosity.rhs import incident, points, right_hand_side
+
+    sampled = points(furnace, 8192, 5, 0)
+    lobe = np.array([1.0, 0.5, 0.0, 0.6, 0.8], np.float32)
+    lobes = Lobes(mi.Float(np.tile(lobe, 8192)), 1)
+    scattered = GLOW / (1 - RHO) - GLOW
+    found = right_hand_side(
+        incident(furnace, *sampled.si, 16, 5, 0, lobes), lambda asked: torch.full((asked.shape[1], 3), scattered)
+    )
+    assert float(found.mean()) == pytest.approx(scattered, rel=0.02)
