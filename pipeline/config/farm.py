@@ -77,7 +77,7 @@ class Farm(ConfigModel):
     )
     limits: dict[Name, Annotated[Integer, Field(ge=1)]] = Field(
         default_factory=dict,
-        description="At most so many tasks at a time, by name: a licence, or a kind of task (passes, denoised, frames).",
+        description="Most tasks at a time, by name: a licence, or a kind of task (passes, denoised, frames).",
     )
     shares: dict[Name, Annotated[Number, Field(gt=0)]] = Field(
         default_factory=dict, description="Weights of shows that share the farm; 1 where nothing is said."
