@@ -158,6 +158,8 @@ class Board:
                 self._replan()
             for name in sorted(found - known):
                 self.enter(name)
+        if self.plan.held:  # what others need of frames that are held is nobody's direct dependant
+            self._replan()
 
     def enter(self, name: str) -> bool:
         """Notes that a product (or a mark) is there, and what can start because of it. False: it is not there."""

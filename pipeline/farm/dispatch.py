@@ -229,7 +229,9 @@ class StoreDesk:
         elif report.outcome in ("", "made", "double"):
             board.enter(report.task)
             if report.outcome == "made":
-                self._health.made(report.job, names.queue(report.task), report.worker)
+                failing = self._health.made(report.job, names.queue(report.task), report.worker)
+                for worker in failing:
+                    self._bar(board, worker)
         else:
             self._failed(board, report.task, report)
 
@@ -242,7 +244,7 @@ class StoreDesk:
         if not news or report is None or report.outcome not in attempts.FAILED:
             return
         worker, kind = report.worker, names.queue(task)
-        if self._health.failed(report.job, kind, worker, task) and worker not in board.state.barred:
+        if self._health.failed(report.job, kind, worker, task):
             self._bar(board, worker)
 
     def _strongest(self, board: Board) -> int | None:
@@ -252,6 +254,8 @@ class StoreDesk:
 
     def _bar(self, board: Board, worker: str) -> None:
         """Keeps a worker off a job, if another one is left; takes it out of the farm if this was not the first job."""
+        if worker in board.state.barred:
+            return
         wanted = requirement(board.terms, board.state.barred | {worker}, "light")
         if not any(wanted.met_by(offer) for offer in self._offers):
             return

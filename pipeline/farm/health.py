@@ -38,12 +38,17 @@ class Health:
         self._rows: defaultdict[tuple[str, Queue], defaultdict[str, _Row]] = defaultdict(lambda: defaultdict(_Row))
         self._barred: defaultdict[str, set[str]] = defaultdict(set)  # by worker, jobs since it last made anything
 
-    def made(self, job: str, kind: Queue, worker: str) -> None:
-        """A worker has made a product."""
-        row = self._rows[job, kind][worker]
-        row.made += 1
-        row.failed.clear()
+    def made(self, job: str, kind: Queue, worker: str) -> list[str]:
+        """A worker has made a product.
+
+        Returns:
+            Workers that are to be kept off the job: they fail one task after the other, which now others make.
+        """
+        rows = self._rows[job, kind]
+        rows[worker].made += 1
+        rows[worker].failed.clear()
         self._barred.pop(worker, None)
+        return [name for name, row in rows.items() if name != worker and len(row.failed) >= self._bar_failures]
 
     def failed(self, job: str, kind: Queue, worker: str, task: str) -> bool:
         """A worker has failed a task.
@@ -58,12 +63,16 @@ class Health:
 
     def barred(self, job: str, worker: str) -> bool:
         """A worker is kept off a job. Returns whether it is to be taken out of the farm."""
+        self._forgive(job, worker)
         self._barred[worker].add(job)
         return len(self._barred[worker]) >= self._out_jobs
 
     def allowed(self, job: str, worker: str) -> None:
         """A worker may try again: what it failed before is forgotten."""
         self._barred[worker].discard(job)
+        self._forgive(job, worker)
+
+    def _forgive(self, job: str, worker: str) -> None:
         for (of, _), rows in self._rows.items():
             if of == job:
                 rows.pop(worker, None)

@@ -80,6 +80,7 @@ class Rig:
         self.store: Store = open_store(store or directory / "store")
         self.redis_server = RestartableRedis(directory) if restartable else EmbeddedRedis()
         quick = {"lease_seconds": 3.0, "heartbeat_seconds": 1.0, "sweep_seconds": 1.0, "control_seconds": 2.0}
+        quick["retry_seconds"] = 0.1
         self.config = FarmConfig.model_validate(
             {"broker_url": self.redis_server.broker_url, "child_tasks": 10_000, **quick, **settings}
         )
@@ -87,15 +88,22 @@ class Rig:
         self.farm = Farm.connect(self.store, self.config)
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, *named: str, options: tuple[str, ...] = ()) -> None:
-        """Starts workers and waits until they are ready."""
+    def start(self, *named: str, options: tuple[str, ...] = (), fault: str = "", **variables: str) -> None:
+        """Starts workers and waits until they are ready. `fault`: see `faults/sitecustomize.py`."""
+        if fault:
+            variables |= {"PYTHONPATH": str(Path(__file__).parent / "faults"), "FARM_FAULT": fault}
         settings = self.config.model_dump_json(exclude={"broker_url", "store"})
         for name in named:
             command = [sys.executable, "-m", "workers", "--engine", "rehearsal", "--owned", "--name", name]
             command += ["--broker", self.redis_server.broker_url, "--store", self.store.url, "--settings", settings]
             with open(self.directory / f"{name}.log", "ab") as log:
                 self.workers[name] = subprocess.Popen(
-                    [*command, *options], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                    [*command, *options],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env={**os.environ, **variables},
                 )
         wait_for(lambda: set(named) <= {worker["name"] for worker in self.farm.workers()})
 
@@ -134,10 +142,20 @@ class Rig:
 
     # --- jobs ---------------------------------------------------------------------------------------------------
 
-    def claim(self, shot: str, *, frames: range = range(1001, 1004), priority: int = 5, **rehearsal: Any) -> Job:
+    def claim(
+        self,
+        shot: str,
+        *,
+        frames: range = range(1001, 1004),
+        priority: int = 5,
+        show: str = "",
+        terms: dict[str, Any] | None = None,
+        **rehearsal: Any,
+    ) -> Job:
         """Claims a rehearsal: two rounds of three slices, with neighbours, unless said otherwise."""
         settings = {"rounds": 2, "slices": 3, "radius": 1, **rehearsal}
-        frozen = Frozen({}, recipes_rehearsal.environment(), {}, "rehearsal", Rehearsal(**settings))
+        config = {"show": show, "farm": terms or {}}
+        frozen = Frozen(config, recipes_rehearsal.environment(), {}, "rehearsal", Rehearsal(**settings))
         return jobs.claim(self.store, shot, frozen, frames=frames, priority=priority)[0]
 
     def submit(self, shot: str, **options: Any) -> Job:

@@ -128,7 +128,7 @@ def test_a_worker_that_fails_what_others_make_is_kept_off_and_then_taken_out() -
     health = Health(bar_failures=2, out_jobs=2)
     assert not health.failed("j", "render", "bad", "t1")
     assert not health.failed("j", "render", "bad", "t2")  # nobody has made any: the job may be at fault
-    health.made("j", "render", "good")
+    assert health.made("j", "render", "good") == ["bad"]
     assert health.failed("j", "render", "bad", "t3")
     assert not health.barred("j", "bad")
     assert health.barred("k", "bad")
