@@ -1,7 +1,7 @@
 """The pictures of the README, from rendered jobs.
 
-    pipeline submit shot_010 shot_020
-    python -m benchmarks.gallery renders
+pipeline submit shot_010 shot_020
+python -m benchmarks.gallery renders
 """
 
 from __future__ import annotations
