@@ -56,7 +56,7 @@ def test_what_the_server_refuses_is_one_line_and_bad_input(
     monkeypatch.setenv("PIPELINE_API_TOKEN", "wrong")
     assert run(["--api", "http://localhost", "list"]) == 2
 
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pipeline: ")]
     assert "there is no 'nobody' in the server's project" in lines[0]
     assert "looker may read, not write" in lines[1] and "unknown token" in lines[2]
 
