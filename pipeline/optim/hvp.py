@@ -1,6 +1,6 @@
 """Hessian-vector products, by double backward and by forward-over-reverse, and the exact Hessian of small fields.
 
-A product costs about as much as a gradient or two (`benchmarks/optim_cost.py` measures it), and never the Hessian.
+A product costs a small multiple of a gradient, and never the Hessian.
 """
 
 from __future__ import annotations
