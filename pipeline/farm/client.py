@@ -17,6 +17,7 @@ from pipeline.errors import FarmError
 from pipeline.farm import attempts, control, names
 from pipeline.farm import job as jobs
 from pipeline.farm.control import Control, ControlState
+from pipeline.farm.degraded import remake
 from pipeline.farm.job import Job
 from pipeline.farm.plan import JobPlan, is_done
 from pipeline.farm.products import Products
@@ -53,6 +54,13 @@ class Farm:
     ) -> None:
         self.store, self.config = store, config
         self._queues, self._local = queues, local
+        self._by: str | None = None
+
+    def asked_by(self, who: str) -> Farm:
+        """The same farm; what is asked through it is written down as theirs, not as this process' user's."""
+        made = Farm(self.store, self.config, self._queues, self._local)
+        made._by = who
+        return made
 
     @classmethod
     def connect(cls, store: Store, config: FarmConfig) -> Farm:
@@ -215,7 +223,7 @@ class Farm:
 
     def resume(self, job: Job) -> None:
         """The job goes on after a pause or a cancel."""
-        control.write(self.store, job.directory, "resume")
+        control.write(self.store, job.directory, "resume", by=self._by)
         jobs.activate(self.store, job)
         self._wake(job)
 
@@ -257,7 +265,7 @@ class Farm:
         """Asks something of a worker: `drain`, `out` or `in`."""
         from pipeline.farm import roster
 
-        roster.order(self.store, worker, what, reason=reason)
+        roster.order(self.store, worker, what, reason=reason, by=self._by)
 
     def skip(self, job: Job, frames: Iterable[int]) -> None:
         """These frames are not wanted any more.
@@ -284,9 +292,15 @@ class Farm:
         self._control(job, "priority", priority)
 
     def retry(self, job: Job, only: Iterable[str] | None = None) -> list[str]:
-        """Removes the marks of what failed, or of these tasks, so that it is tried again; returns those tasks."""
+        """Removes the marks of what failed, or of these tasks, so that it is tried again; returns those tasks.
+
+        Frames that were made without one that is tried again are denoised anew.
+        """
+        products, plan = Products(self.store, job), JobPlan.of(job, self.control(job))
+        absent = {frame for frame in plan.frames if products.exists(names.absent(frame))}
         tasks = attempts.retry(self.store, job.directory, only)
-        control.write(self.store, job.directory, "retry", tasks)
+        remake(plan, products, {frame for frame in absent if not products.exists(names.absent(frame))})
+        control.write(self.store, job.directory, "retry", tasks, by=self._by)
         jobs.activate(self.store, job)
         self._wake(job)
         return tasks
@@ -321,7 +335,7 @@ class Farm:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _control(self, job: Job, action: str, value: Any = None) -> None:
-        control.write(self.store, job.directory, action, value)
+        control.write(self.store, job.directory, action, value, by=self._by)
         self._wake(job)
 
     def _wake(self, job: Job) -> None:

@@ -163,7 +163,9 @@ def _frame(job: Job, products: Products, task: str, frame: Frame) -> Made:
 def _report(job: Job, products: Products) -> Made:
     inputs = _inputs(job, products, names.REPORT)
     told = [names.parse(each) for each in inputs]
-    made = [name.frame for name in told if name.kind == "frames"]
+    made = [name.frame for name in told if name.kind == "frames" and name.frame is not None]
+    for frame in made:
+        products.read(names.frame_product(frame))  # all of it: a deliverable that is damaged is made anew
     return {"frames": made, "absent": [name.frame for name in told if name.kind == "absent"]}, {}
 
 

@@ -1,9 +1,11 @@
-"""What ends a job: report.json, the contact sheet and the movie, from the products of all frames."""
+"""What ends a job: report.json, the contact sheet and the movie, from the products of all frames, read once more."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +25,7 @@ from pipeline.farm.recipes_frame import planned
 from pipeline.images import contact_sheet, movie
 from pipeline.images.viewing import png_bytes
 
-__all__ = ["MOVIE", "REPORT_FILE", "SHEET", "report"]
+__all__ = ["MOVIE", "REPORT_FILE", "SHEET", "check_files", "report"]
 
 REPORT_FILE: Final = "report.json"
 SHEET: Final = "review/contact_sheet.png"
@@ -40,6 +42,10 @@ def report(_: Name, job: Job, products: Products, context: Context) -> Made:
     made = sorted(name.frame for name in parsed if name.kind == "frames" and name.frame is not None)
     absent = sorted(name.frame for name in parsed if name.kind == "absent" and name.frame is not None)
     pages = {frame: dict(products.facts(names.frame_product(frame))) for frame in made}
+    for number, (frame, facts) in enumerate(pages.items()):
+        context.check()
+        check_files(products, frame, facts)
+        context.progress(number + 1, len(pages))
     marks = {frame: products.recorded(names.absent(frame)) for frame in absent}
 
     sampling = job.config["sampling"]
@@ -57,6 +63,25 @@ def report(_: Name, job: Job, products: Products, context: Context) -> Made:
     text = json.dumps(_document(job, products, wanted, pages, marks, notes), indent=1, allow_nan=False)
     _replace(products, REPORT_FILE, text.encode())
     return {"frames": made, "absent": absent, "notes": notes}, {}
+
+
+def check_files(products: Products, frame: int, facts: Mapping[str, Any]) -> None:
+    """Reads a frame's files once more: what a disk lost since they were written is found before the job ends.
+
+    Raises:
+        ProductError: one is gone, or other than it was written. It and the frame's manifest are moved aside, so that
+            the frame is made anew.
+    """
+    for kind in ("exr", "png"):
+        name = products.name(facts[kind])
+        try:
+            found = hashlib.blake2b(products.store.read(name), digest_size=32).hexdigest()
+        except FileNotFoundError:
+            found = None
+        if found != facts[f"{kind}_blake2b"]:
+            products.store.quarantine(name)
+            products.store.quarantine(products.name(names.frame_product(frame)))
+            raise ProductError(f"{facts[kind]} is {'gone' if found is None else 'damaged'}; the frame is made anew")
 
 
 def _document(
