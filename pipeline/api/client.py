@@ -99,9 +99,31 @@ class ApiClient:
         """What a job has used."""
         return self._ask("GET", f"/v1/jobs/{_part(name)}/usage")  # type: ignore[no-any-return]
 
-    def control(self, name: str, action: str) -> dict[str, Any]:
-        """Asks for `pause`, `resume`, `cancel` or `retry`."""
-        return self._ask("POST", f"/v1/jobs/{_part(name)}/{_part(action)}")  # type: ignore[no-any-return]
+    def control(self, name: str, action: str, **asked: Any) -> dict[str, Any]:
+        """Asks something of a job: `pause`, `resume`, `cancel`, `retry`, `skip`, `approve`."""
+        return self._ask("POST", f"/v1/jobs/{_part(name)}/{_part(action)}", params=asked)  # type: ignore[no-any-return]
+
+    def priority(self, name: str, level: int) -> dict[str, Any]:
+        """Changes a job's priority: 0 (last) to 9 (first)."""
+        return self._ask("PUT", f"/v1/jobs/{_part(name)}/priority", params={"value": level})  # type: ignore[no-any-return]
+
+    def adjust(self, name: str, terms: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes the terms of a job, by key of `Terms`."""
+        return self._ask("PATCH", f"/v1/jobs/{_part(name)}/terms", json=dict(terms))  # type: ignore[no-any-return]
+
+    def change(self, name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Another λ, target or cap: a new version in the job's place."""
+        body = {"overrides": dict(overrides)}
+        return self._ask("POST", f"/v1/jobs/{_part(name)}/change", json=body)  # type: ignore[no-any-return]
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The workers, as `pipeline.farm.crew` tells of them."""
+        return self._ask("GET", "/v1/workers")  # type: ignore[no-any-return]
+
+    def order(self, worker: str, action: str, **asked: Any) -> dict[str, Any]:
+        """Asks something of a worker: `drain`, `bar`, `allow`."""
+        params = {key: value for key, value in asked.items() if value is not None}
+        return self._ask("POST", f"/v1/workers/{_part(worker)}/{_part(action)}", params=params)  # type: ignore[no-any-return]
 
     def events(self, job: str | None = None) -> Iterator[dict[str, Any]]:
         """Jobs as they are now, then as they change. Ends when the server does."""
@@ -166,7 +188,7 @@ def _part(text: str) -> str:
 
     name = text.rstrip("/").rpartition("/")[2]
     if name in ("", ".", ".."):
-        raise ConfigError(f"'{text:.80}' is not the name of a job")
+        raise ConfigError(f"'{text:.80}' is not a name")
     return quote(name, safe="")
 
 

@@ -13,6 +13,7 @@ from pipeline.farm.progress import FrameSnapshot, JobSnapshot
 from pipeline.farm.usage import Usage
 
 __all__ = [
+    "Changes",
     "FrameDocument",
     "JobDocument",
     "JobSummary",
@@ -21,6 +22,7 @@ __all__ = [
     "Problem",
     "Submission",
     "Submitted",
+    "TermsDocument",
     "Told",
     "UsageDocument",
     "WorkerDocument",
@@ -67,11 +69,35 @@ class Submitted(_Document):
     warnings: list[str]
 
 
-class Told(_Document):
-    """What became of a request to a job."""
+class TermsDocument(_Document):
+    """Terms of a job that are to be changed; those that are left out stay. What they mean stands in `Terms`."""
 
-    job: str
+    pool: str | None = None
+    tags: list[str] | None = None
+    memory: float | None = Field(default=None, description="GiB.")
+    licences: list[str] | None = None
+    max_tasks: int | None = Field(default=None, description="null: no limit.")
+    order: str | None = Field(default=None, description="ascending, middle-out or every:N.")
+    approve: str | None = Field(default=None, description="no, round or frames.")
+    after: list[str] | None = Field(default=None, description="shot_010.v002, or shot_010.v002:frames.")
+
+
+class Changes(_Document):
+    """Values that a new version of a job is to have."""
+
+    overrides: dict[str, Any] = Field(
+        min_length=1,
+        max_length=50,
+        description="By dotted key: `denoise.lambda`, `sampling.target_error`. Keys that name files are refused.",
+    )
+
+
+class Told(_Document):
+    """What became of a request to a job, or to a worker."""
+
     told: str
+    job: str | None = None
+    worker: str | None = None
 
 
 class Range(_Document):
@@ -238,14 +264,19 @@ class UsageDocument(_Document):
 
 
 class WorkerDocument(_Document):
-    """A live worker."""
+    """A worker."""
 
     name: str
     host: str
+    state: str = Field(description="working, resting, out, draining; `out, gone` of one that is not there.")
     device: str
     slots: int
-    queues: list[str]
-    busy: int
+    memory: int = Field(description="Of its device, MiB for each slot; 0: unknown.")
+    started: float
+    pools: list[str]
+    tags: list[str]
+    tasks: list[str] = Field(description="At work: job and task.")
+    reason: str = Field(description="Why it does not work, or what it was asked.")
 
 
 def _summary(job: Job, seen: JobSnapshot) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def approve(farm: Farm, job: Job) -> str:
     return "approved" + _alone(farm)
 
 
-def _values(settings: tuple[str, ...]) -> dict[str, Any]:
+def values(settings: tuple[str, ...]) -> dict[str, Any]:
     """KEY=VALUE, the values as YAML reads them."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -136,7 +136,7 @@ def adjust(farm: Farm, job: Job, *, settings: tuple[str, ...]) -> str:
 
     No pixel changes: `pipeline adjust shot_010 order=middle-out memory=24 tags=[fast]`.
     """
-    terms = _values(settings)
+    terms = values(settings)
     farm.adjust(job, terms)
     return ", ".join(f"{key} is {json.dumps(value)}" for key, value in terms.items())
 
@@ -161,13 +161,19 @@ def change(farm: Farm, job: Job, *, settings: tuple[str, ...], **named: Any) -> 
     """
     from pipeline.farm.change import changed
 
-    overrides = {CHANGES[name]: value for name, value in named.items() if value is not None} | _values(settings)
-    if not overrides:
-        raise click.UsageError("nothing is to be changed; --lambda, --target-error, --max-spp or --set says what")
+    overrides = overrides_of(settings, named)
     found, attached = changed(farm, job, overrides, owner=getpass.getuser())
     if found.id == job.id:
         return "is like that already"
     return f"{found.id} {'goes on' if attached else 'takes its place'}{_alone(farm)}"
+
+
+def overrides_of(settings: tuple[str, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """What `change` is to change, by dotted key. Raises click.UsageError: nothing."""
+    overrides = {CHANGES[name]: value for name, value in named.items() if value is not None} | values(settings)
+    if not overrides:
+        raise click.UsageError("nothing is to be changed; --lambda, --target-error, --max-spp or --set says what")
+    return overrides
 
 
 def _alone(farm: Farm) -> str:

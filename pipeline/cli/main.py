@@ -92,7 +92,7 @@ class LazyGroup(click.Group):
         if ctx.params.get("api"):
             remote = importlib.import_module("pipeline.cli.remote")
             if cmd_name in remote.REMOTE:
-                module = remote.__name__
+                module = remote.module_of(cmd_name)
             elif ctx.get_parameter_source("api") is click.core.ParameterSource.COMMANDLINE:
                 ctx.fail(f"'{cmd_name}' works on this machine; through --api go {', '.join(remote.REMOTE)}")
         command: click.Command = getattr(importlib.import_module(module), attribute)

@@ -16,7 +16,12 @@ from pipeline.cli.submit import OPTIONS, setting
 if TYPE_CHECKING:
     from pipeline.api.client import ApiClient
 
-REMOTE = ("submit", "status", "watch", "list", "logs", "usage", "pause", "resume", "cancel", "retry")
+LOOKING = ("submit", "status", "watch", "list", "logs", "usage")
+CONTROL = (
+    "workers", "pause", "resume", "cancel", "retry", "skip", "priority", "approve", "adjust", "change",
+    "drain", "bar", "allow",
+)  # fmt: skip
+REMOTE = (*LOOKING, *CONTROL)
 """Commands that go through the API."""
 
 FAILED = ("failed", "cancelled")
@@ -25,8 +30,14 @@ RETURN_SECONDS = 2.0
 """Time to the next try after the server has gone away under somebody who watches."""
 
 
+def module_of(command: str) -> str:
+    """Where the command that asks a server is."""
+    return __name__ if command in LOOKING else "pipeline.cli.remote_control"
+
+
 @contextmanager
-def _client(ctx: click.Context) -> Iterator[ApiClient]:
+def api_client(ctx: click.Context) -> Iterator[ApiClient]:
+    """The server that `--api` names."""
     from pipeline.api.client import ApiClient, token_from
 
     with ApiClient(ctx.find_root().params["api"], token_from()) as client:
@@ -55,10 +66,10 @@ def submit(
     """Submit shots of the server's project."""
     overrides = {OPTIONS[name]: value for name, value in options.items() if value is not None}
     overrides |= dict(setting(text) for text in settings)
-    with _client(ctx) as client:
+    with api_client(ctx) as client:
         made = client.submit(sources, overrides)
     if as_json:
-        _print(made)
+        print_documents(made)
         return
     for each in made:
         for warning in each["warnings"]:
@@ -72,10 +83,10 @@ def submit(
 @click.pass_context
 def status(ctx: click.Context, jobs: tuple[str, ...], as_json: bool) -> int:
     """Say how far jobs are. Exits with 1 when one of them failed or was cancelled."""
-    with _client(ctx) as client:
+    with api_client(ctx) as client:
         found = [client.job(name) for name in jobs]
     if as_json:
-        _print(found)
+        print_documents(found)
     else:
         for job in found:
             click.echo(f"{click.style(job['job'], bold=True)}  {_summary(job)}")
@@ -94,7 +105,7 @@ def watch(ctx: click.Context, jobs: tuple[str, ...]) -> int:
     """Follow jobs until they end; by default all that are not finished."""
     from pipeline.api.client import ApiDown
 
-    with _client(ctx) as client:
+    with api_client(ctx) as client:
         known = [client.job(name) for name in jobs] or [job for job in client.jobs() if not _has_ended(job)]
         states = {job["job"]: job for job in known}
         for job in known:
@@ -118,10 +129,10 @@ def watch(ctx: click.Context, jobs: tuple[str, ...]) -> int:
 @click.pass_context
 def list_jobs(ctx: click.Context, as_json: bool) -> None:
     """List the jobs of the farm's store."""
-    with _client(ctx) as client:
+    with api_client(ctx) as client:
         found = client.jobs()
     if as_json:
-        _print(found)
+        print_documents(found)
         return
     rows = [("job", "state", "frames", "done", "priority", "owner", "submitted")]
     rows += [
@@ -150,7 +161,7 @@ def logs(ctx: click.Context, job: str, task: str, follow: bool, failed: bool) ->
     from pipeline.farm.attempts import Line
 
     after = 0.0
-    with _client(ctx) as client:
+    with api_client(ctx) as client:
         while True:
             ended = not follow or _has_ended(client.job(job))
             for each in client.logs(job, task=task, failed=failed, after=after):
@@ -171,39 +182,17 @@ def usage(ctx: click.Context, jobs: tuple[str, ...], as_json: bool) -> None:
     """Device time, its price, and bytes in the store."""
     from pipeline.cli.usage import tell
 
-    with _client(ctx) as client:
+    with api_client(ctx) as client:
         found = [client.usage(name) for name in jobs]
     if as_json:
-        _print(found)
+        print_documents(found)
     else:
         for each in found:
             tell(each)
 
 
-def _control(action: str, help_: str) -> click.Command:
-    @click.command(name=action, help=help_)
-    @_jobs
-    @json_option
-    @click.pass_context
-    def command(ctx: click.Context, jobs: tuple[str, ...], as_json: bool) -> None:
-        with _client(ctx) as client:
-            said = [client.control(name, action) for name in jobs]
-        if as_json:
-            _print(said)
-        else:
-            for each in said:
-                click.echo(f"{each['job']}: {each['told']}")
-
-    return command
-
-
-pause = _control("pause", "Stop handing out a job's tasks. `resume` goes on.")
-resume = _control("resume", "Go on with a job that was paused or cancelled.")
-cancel = _control("cancel", "Give a job up. What is made stays.")
-retry = _control("retry", "Try a job's failed tasks again.")
-
-
-def _print(documents: list[dict[str, Any]]) -> None:
+def print_documents(documents: list[dict[str, Any]]) -> None:
+    """One JSON document: of one thing itself, else a list."""
     click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
 
 

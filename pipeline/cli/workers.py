@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,9 +24,15 @@ JOB_OPTION = click.option("--job", metavar="SHOT[.vNNN]", help="Off this job alo
 @json_option
 def workers(farm: str | None, out: str | None, as_json: bool) -> None:
     """List the workers: what they do, what they offer, and which were taken out, by whom and why."""
-    rows = _rows(_service(farm, out))
+    from pipeline.farm.crew import crew
+
+    tell([asdict(member) for member in crew(_service(farm, out))], as_json=as_json)
+
+
+def tell(members: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Prints workers, as `crew.Member` describes them: a table, or JSON."""
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(members, indent=2, ensure_ascii=False))
         return
     table = [("worker", "state", "task", "device", "memory", "slots", "pools", "tags", "")]
     table += [
@@ -39,34 +47,11 @@ def workers(farm: str | None, out: str | None, as_json: bool) -> None:
             ",".join(row["tags"]),
             row["reason"],
         )
-        for row in rows
+        for row in members
     ]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for row in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _rows(service: Farm) -> list[dict[str, Any]]:
-    """Live workers, then those that are gone and were asked to stay away."""
-    from pipeline.farm.roster import orders
-
-    asked = orders(service.store)
-    tasks: dict[str, list[str]] = {}
-    for held in service.running():
-        tasks.setdefault(held.worker, []).append(f"{held.ticket.job} {held.ticket.task}")
-    rows = []
-    for worker in service.workers():
-        order = asked.pop(worker["name"], None)
-        told = worker["reason"] or (f"asked to {order.order}" if order is not None and order.order != "in" else "")
-        by = f" (by {order.by})" if order is not None and order.order == "out" else ""
-        kept = ("name", "host", "state", "device", "slots", "memory", "started")
-        row = {key: worker[key] for key in kept} | {"pools": [pool for pool in worker["pools"] if pool]}
-        rows.append(row | {"tags": worker["tags"], "tasks": tasks.get(worker["name"], []), "reason": told + by})
-    for name, order in sorted(asked.items()):
-        if order.order == "out":
-            gone = {"name": name, "host": "", "state": "out, gone", "device": "", "slots": 0, "memory": 0, "started": 0}
-            rows.append(gone | {"pools": [], "tags": [], "tasks": [], "reason": f"{order.reason} (by {order.by})"})
-    return rows
 
 
 @click.command()
@@ -75,9 +60,11 @@ def _rows(service: Farm) -> list[dict[str, Any]]:
 @out_option
 def drain(names: tuple[str, ...], farm: str | None, out: str | None) -> None:
     """Have workers end when their running tasks are done; they take no others."""
+    from pipeline.farm.crew import live_worker
+
     service = _service(farm, out)
     for name in names:
-        service.order(_known(service, name), "drain", "somebody drains it")
+        service.order(live_worker(service, name), "drain", "somebody drains it")
         click.echo(f"{name}: ends after the tasks that run")
 
 
@@ -103,12 +90,13 @@ def allow(names: tuple[str, ...], job: str | None, farm: str | None, out: str | 
 
 
 def _ask(service: Farm, names: tuple[str, ...], job: str | None, reason: str, *, barring: bool) -> None:
+    from pipeline.farm.crew import live_worker
     from pipeline.farm.lookup import find_job
 
     found = None if job is None else find_job(service.store, job)
     for name in names:
         if barring:
-            _known(service, name)
+            live_worker(service, name)
         if found is None:
             service.order(name, "out" if barring else "in", reason)
         elif barring:
@@ -116,21 +104,6 @@ def _ask(service: Farm, names: tuple[str, ...], job: str | None, reason: str, *,
         else:
             service.allow(found, name)
         click.echo(f"{name}: {'kept off' if barring else 'takes tasks of'} {'the farm' if found is None else found.id}")
-
-
-def _known(service: Farm, name: str) -> str:
-    """A live worker's name.
-
-    Raises:
-        ConfigError: there is none; with a name that is near.
-    """
-    from pipeline.config.problems import nearest
-    from pipeline.errors import ConfigError
-
-    live = [str(worker["name"]) for worker in service.workers()]
-    if name not in live:
-        raise ConfigError(f"there is no live worker '{name}'", suggestion=nearest(name, live))
-    return name
 
 
 def _service(farm: str | None, out: str | None) -> Farm:

@@ -252,18 +252,21 @@ def _check_lambda_by_shape(shot: Shot, scenes: Iterable[FrozenScene]) -> None:
         raise SceneError("\n".join(lines))
 
 
-def claim_all(prepared: Iterable[Prepared], store: Store) -> list[Claimed]:
+def claim_all(prepared: Iterable[Prepared], store: Store, *, owner: str | None = None) -> list[Claimed]:
     """Claims a version for each shot, or attaches to the one that is the same.
+
+    Args:
+        prepared: the shots.
+        store: where they go.
+        owner: who submits; by default the user of this process.
 
     Raises:
         FarmError, StoreError: see `pipeline.farm.job.claim`.
     """
-    claimed = []
+    claimed, who = [], owner or getpass.getuser()
     for each in prepared:
         frames = each.shot.frame_list
-        job, attached = claim(
-            store, each.shot.shot, each.frozen, frames=frames, priority=each.shot.priority, owner=getpass.getuser()
-        )
+        job, attached = claim(store, each.shot.shot, each.frozen, frames=frames, priority=each.shot.priority, owner=who)
         claimed.append(Claimed(job, attached, tuple(frames), each.warnings))
     return claimed
 
@@ -302,6 +305,7 @@ def submit(
     wait: bool | None = None,
     workers: int | None = None,
     show: Show = lambda jobs, note: None,
+    owner: str | None = None,
 ) -> list[Result]:
     """Submits shots to the farm, or renders them here where no broker is configured.
 
@@ -312,6 +316,7 @@ def submit(
         wait: until the frames are there. By default only where they are made here, which needs it.
         workers: local ones; by default one for each GPU, or one for the CPU.
         show: is told how far the jobs are.
+        owner: who submits; by default the user of this process.
 
     Returns:
         One result for each shot, in the order of the sources.
@@ -326,7 +331,7 @@ def submit(
         show([], "checking scenes")
         rendering = environment_for(farm)
         prepared = prepare(shots, farm.store, rendering, weights=weights_of(farm, rendering))
-        claimed = claim_all(prepared, farm.store)
+        claimed = claim_all(prepared, farm.store, owner=owner)
     results = deliver(claimed, farm, wait=wait, workers=workers, show=show)
     for result in results:
         result.warnings[:0] = notes

@@ -48,6 +48,64 @@ def test_controls_are_control_records_and_leave_an_audit_line_each(served: Any, 
     assert {(line["who"], line["job"]) for line in lines} == {("wrangler", job.id)}
 
 
+def test_approval_terms_and_a_change_are_asked_for_as_the_tokens_owner(served: Any, rehearsed: Any) -> None:
+    job = rehearsed.claim(served.store)
+    ask = served.bearer(served.write)
+
+    told = served.http.patch(f"/v1/jobs/{job.id}/terms", json={"order": "middle-out", "approve": "round"}, headers=ask)
+    approved = served.post(f"/v1/jobs/{job.id}/approve")
+    changed = served.post(f"/v1/jobs/{job.id}/change", json={"overrides": {"denoise.lambda": 2.0}})
+    retried = served.post(f"/v1/jobs/{job.id}/retry", params={"task": ["samples/0001/r00"]})
+    stopped = served.post(f"/v1/jobs/{job.id}/cancel", params={"after_task": True})
+
+    state = served.farm.control(job)
+    assert told.json()["told"] == 'order is "middle-out", approve is "round"' and job.terms(state).order == "middle-out"
+    assert approved.json()["told"] == "approved" and state.approved
+    assert changed.status_code == 422 and "renders nothing that could be changed" in changed.json()["detail"]
+    assert retried.json()["told"] == "none of these has failed"
+    assert stopped.json()["told"] == "cancelled after the tasks that run" and state.lenient
+    records = [json.loads(served.store.read(name)) for name in served.store.list(f"{job.directory}/control")]
+    assert {record["by"] for record in records} == {"wrangler"}
+    said = [json.loads(line) for line in served.audited().splitlines()]
+    assert [line["action"] for line in said] == ["adjust", "approve", "change", "retry", "cancel"]
+    assert said[2]["outcome"].startswith("failed: ") and {line["who"] for line in said} == {"wrangler"}
+
+
+@pytest.mark.parametrize("body", [{"order": "random"}, {"pool": "../x"}, {"priority": 3}, {"after": ["no version"]}])
+def test_terms_that_make_no_sense_are_refused(served: Any, rehearsed: Any, body: dict[str, Any]) -> None:
+    job = rehearsed.claim(served.store)
+
+    answer = served.http.patch(f"/v1/jobs/{job.id}/terms", json=body, headers=served.bearer(served.write))
+
+    assert answer.status_code == 422 and served.farm.control(job).records == 0
+
+
+def test_workers_are_drained_barred_and_allowed_as_the_tokens_owner(
+    served: Any, rehearsed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.farm import roster
+    from pipeline.farm.client import Farm
+
+    job = rehearsed.claim(served.store)
+    live = {"name": "n7.cuda0", "host": "n7", "state": "working", "device": "cuda:0", "slots": 1, "memory": 24576}
+    live |= {"started": 1.0, "pools": [""], "tags": ["fast"], "reason": ""}
+    monkeypatch.setattr(Farm, "workers", lambda farm: [live])
+
+    assert served.post("/v1/workers/n7.cuda0/bar", params={"job": job.id}).json()["job"] == job.id
+    assert served.farm.control(job).barred == {"n7.cuda0"}
+    assert served.post("/v1/workers/n7.cuda0/allow", params={"job": job.id}).is_success
+    assert served.post("/v1/workers/n7.cuda0/bar", params={"reason": "its fan is loud"}).is_success
+    (told,) = served.get("/v1/workers").json()
+    assert told["reason"] == "asked to out (by wrangler)" and told["pools"] == [] and told["tags"] == ["fast"]
+    assert served.post("/v1/workers/n7.cuda0/drain").is_success
+    assert served.post("/v1/workers/n7.cuda9/drain").status_code == 422
+
+    assert roster.standing(served.store, "n7.cuda0").by == "wrangler"
+    said = [json.loads(line) for line in served.audited().splitlines()]
+    assert [line["action"] for line in said] == ["bar", "allow", "bar", "drain", "drain"]
+    assert "did you mean n7.cuda0?" in said[-1]["outcome"]
+
+
 def test_a_failed_request_leaves_an_audit_line_too(served: Any) -> None:
     assert served.post("/v1/jobs/nobody/cancel").status_code == 404
 
@@ -188,10 +246,11 @@ def test_every_route_but_one_asks_for_a_token_and_says_what_it_does(served: Any)
     routes = {(path, method): route for path, methods in document["paths"].items() for method, route in methods.items()}
 
     assert {path for (path, _), route in routes.items() if "security" not in route} == {"/healthz"}
-    actions = ("pause", "resume", "cancel", "retry", "skip", "priority")
+    asked = ("pause", "resume", "cancel", "retry", "skip", "priority", "approve", "terms", "change")
+    of_workers = {f"/v1/workers/{{worker}}/{action}" for action in ("drain", "bar", "allow")}
     written = {path for (path, method), _ in routes.items() if method != "get"}
-    assert written == {"/v1/jobs", *(f"/v1/jobs/{{name}}/{action}" for action in actions)}
+    assert written == {"/v1/jobs", *(f"/v1/jobs/{{name}}/{action}" for action in asked)} | of_workers
     assert all(route.get("description") for route in routes.values())
     for path, method in routes:
-        name = path.replace("{name}", "shot_010").replace("{frame}", "1")
+        name = path.replace("{name}", "shot_010").replace("{frame}", "1").replace("{worker}", "w")
         assert served.http.request(method, name).status_code == (200 if path == "/healthz" else 401)

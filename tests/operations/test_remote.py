@@ -47,6 +47,30 @@ def test_logs_and_usage_are_told(remote: Any, rehearsed: Any, capsys: pytest.Cap
     assert "== samples/0001/r00, attempt 1" in said and "outcome=made" in said and "8 attempts" in said
 
 
+def test_wrangling_goes_through_the_server_with_the_same_arguments(
+    remote: Any, rehearsed: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.farm.client import Farm
+
+    live = {"name": "w1", "host": "h", "state": "working", "device": "cpu", "slots": 2, "memory": 2048, "started": 1.0}
+    monkeypatch.setattr(Farm, "workers", lambda farm: [{**live, "pools": ["film"], "tags": [], "reason": ""}])
+    job = rehearsed.claim(remote.store, frames=(1, 2, 3))
+    for words in (
+        "priority shot_010 8", "skip shot_010 3", "adjust shot_010 order=middle-out approve=round", "approve shot_010",
+        "bar w1 --job shot_010", "allow w1 --job shot_010", "bar w1 --reason loud", "pause shot_010 --after-task",
+        "resume shot_010", "retry shot_010 --task samples/0001/r00", "drain w1", "workers",
+    ):  # fmt: skip
+        assert run(["--api", "http://localhost", *words.split()]) == 0, words
+    said = capsys.readouterr().out
+
+    state = remote.farm.control(job)
+    assert (state.priority, state.skipped, state.approved, state.paused) == (8, {3}, True, False)
+    assert f"{job.id}: paused after the tasks that run" in said and "w1: ends after the tasks that run" in said
+    assert "w1      working" in said and "film" in said
+    assert run(["--api", "http://localhost", "change", "shot_010", "--lambda", "2"]) == 2
+    assert "renders nothing that could be changed" in capsys.readouterr().err
+
+
 def test_what_the_server_refuses_is_one_line_and_bad_input(
     remote: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
