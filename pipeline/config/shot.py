@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from pipeline.config.camera import Camera
 from pipeline.config.denoise import Denoise
+from pipeline.config.film import Film, Shutter
 from pipeline.config.keyframes import ShapeKeyframe
 from pipeline.config.output import Output
 from pipeline.config.preview import Preview
@@ -47,6 +48,11 @@ class Shot(ConfigModel):
     )
     camera: Camera | None = Field(default=None, description="Replaces the scene's first sensor; null: the scene's own.")
     animate: dict[Id, Keyframes[ShapeKeyframe]] = Field(
+    shutter: Shutter | None = Field(
+        default=None,
+        description="[open, close] in frames from the frame's time, -1 … 1: motion blur; null: an instant.",
+    )
+    film: Film = Field(default_factory=Film, description="Filter of the pixels, window, steps of the shutter.")
         default_factory=dict, description="Keyframes by the id of a shape in the scene, by frame."
     )
     materials: dict[Id, PathText] = Field(

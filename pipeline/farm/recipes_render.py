@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.config.film import Film
 from pipeline.device import set_variant
 from pipeline.errors import AssetError, ProductError
 from pipeline.farm import names
@@ -68,6 +69,7 @@ def samples(name: Name, job: Job, products: Products, context: Context) -> Made:
 def passes(name: Name, job: Job, products: Products, context: Context) -> Made:
     """The moments of one slice."""
     set_variant(job.environment["variant"])
+    from pipeline.render.blur import render_blurred
     from pipeline.render.passes import Layers, render_pass
 
     frame, r, s = _frame(name), _round(name), name.slice
@@ -81,16 +83,17 @@ def passes(name: Name, job: Job, products: Products, context: Context) -> Made:
         if done < total:
             context.check()
 
-    moments = render_pass(
-        program,
-        plan.arrays["map"],
-        plan.arrays["start"],
-        seed=job.config["sampling"]["seed"],
-        bounds=(bounds[s], bounds[s + 1]),
-        layers=Layers.ALL if r == 0 else Layers.COLOUR,
-        wave_samples=context.wave_samples,
-        on_wave=on_wave,
-    )
+    options: dict[str, Any] = {
+        "seed": job.config["sampling"]["seed"],
+        "bounds": (bounds[s], bounds[s + 1]),
+        "layers": Layers.ALL if r == 0 else Layers.COLOUR,
+        "wave_samples": context.wave_samples,
+        "on_wave": on_wave,
+    }
+    if program.fs.shutter is not None:
+        options |= {"shutter": program.fs.shutter, "steps": Film.model_validate(job.config["film"]).shutter_steps}
+    render = render_pass if program.fs.shutter is None else render_blurred
+    moments = render(program, plan.arrays["map"], plan.arrays["start"], **options)
     asked = int(plan.arrays["map"].ravel()[bounds[s] : bounds[s + 1]].sum(dtype=np.int64))
     taken = moments.facts
     facts: dict[str, Any] = {

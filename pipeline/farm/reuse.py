@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline.config.film import Film
 from pipeline.farm.names import Frame, Kind
 
 if TYPE_CHECKING:
@@ -57,8 +58,14 @@ def digest(value: Any) -> str:
 
 
 def pixel_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a shot's config that pixels depend on."""
-    return {key: value for key, value in config.items() if key not in _NOT_PIXELS}
+    """The part of a shot's config that pixels depend on. What asks for nothing is as if it were not there, so that a
+    release with another key does not make pictures anew."""
+    neutral = {"shutter": None, "film": Film().model_dump(mode="json", by_alias=True)}
+    return {
+        key: value
+        for key, value in config.items()
+        if key not in _NOT_PIXELS and not (key in neutral and value == neutral[key])
+    }
 
 
 def scene_identity(scenes: Mapping[str, Any]) -> dict[str, str]:

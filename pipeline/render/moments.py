@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ProductError
 from pipeline.render.buffers import FrameBuffers, luminance
 
-__all__ = ["Combination", "Moments", "add_round", "combine", "join"]
+__all__ = ["Combination", "Moments", "add_round", "combine", "join", "merged"]
 
 Combination = Literal["pooled", "unbiased"]
 
@@ -101,6 +101,16 @@ def join(slices: Sequence[Moments]) -> Moments:
     sums = {name: np.concatenate([m.sums[name] for m in parts]) for name in parts[0].sums}
     votes = [m.votes for m in parts if m.votes is not None]
     return Moments(width, height, 0, width * height, sums, np.concatenate(votes) if votes else None)
+
+
+def merged(first: Moments, second: Moments) -> Moments:
+    """Passes of different samples of the same pixels as one pass; their numbers of samples and seconds are added."""
+    sums = {
+        name: (value.astype(np.float64) + second.sums[name]).astype(np.float32) for name, value in first.sums.items()
+    }
+    votes = first.votes if second.votes is None or first.votes is None else first.votes | second.votes
+    facts = {name: value + second.facts[name] for name, value in first.facts.items()}
+    return Moments(first.width, first.height, first.first, first.last, sums, votes, facts=facts)
 
 
 def add_round(total: Moments | None, this: Moments, combination: Combination = "pooled") -> Moments:

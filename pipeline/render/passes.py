@@ -27,6 +27,7 @@ from pipeline.render.moments import Moments
 from pipeline.render.motion import MotionTables, motion_tables, project_motion
 from pipeline.render.paths import FirstHit, Limits, Radiance, first_hit, limits, trace, trace_whole
 from pipeline.render.rng import KEYED_SAMPLER, key_words, keyed_rng, register_keyed_sampler
+from pipeline.render.shutter import Slot
 from pipeline.scene.load import UNKNOWN_SHAPE, FrameScene
 
 __all__ = ["Layers", "Program", "prepare", "render_pass"]
@@ -122,6 +123,7 @@ def render_pass(
     layers: Layers = Layers.ALL,
     wave_samples: int = 2**22,
     on_wave: Callable[[int, int], None] | None = None,
+    slot: Slot | None = None,
 ) -> Moments:
     """Renders `counts` samples at each pixel.
 
@@ -134,6 +136,7 @@ def render_pass(
         layers: what to record.
         wave_samples: lanes of a wave at most; it is smaller where that takes longer than `WAVE_SECONDS`.
         on_wave: called after each wave with samples done and samples in all; may raise to cancel.
+        slot: of the shutter, whose samples `counts` and `start` count (`render_blurred`); None: all of them.
 
     Returns:
         Moments of the range. `facts`: samples, dropped (non-finite), clipped (beyond the fixed-point range), seconds.
@@ -159,6 +162,8 @@ def render_pass(
     began = time.perf_counter()
     pace = Pace(wave_samples, program.speed.lanes.get(layers))
     for a, b, pixel, sample, whole in waves(flat_counts, flat_start, pace, first):
+        if slot is not None:
+            sample[:] = np.where(sample == PADDING, sample, slot.index(sample))  # in place: its memory is aligned
         try:
             part, part_votes, clips = _wave(program, layers, first + a, b - a, pixel, sample, words, exact=not whole)
         except RuntimeError as error:

@@ -23,7 +23,7 @@ from pipeline.scene.motion import Pose, ShapeMotion, poses_of, shape_motions
 from pipeline.scene.placement import Placement, opaque
 from pipeline.scene.spec import SceneSpec
 
-__all__ = ["UNKNOWN_SHAPE", "FrameScene", "load", "update"]
+__all__ = ["UNKNOWN_SHAPE", "FrameScene", "at_time", "load", "update"]
 
 Matrix = NDArray[np.float64]
 
@@ -59,6 +59,7 @@ class FrameScene:
         frame: frame number.
         width, height: of the film, pixels.
     """
+        time: at which the scene stands, frames from the frame's own time.
 
     scene: Any
     sensor: Any
@@ -80,6 +81,14 @@ class FrameScene:
     _poses: Mapping[str, Pose] = field(repr=False)  # of the scene as frozen
     _lens: _Lens | None = field(repr=False)  # None for sensors that are not perspective
 
+    time: float = 0.0
+
+    @property
+    def shutter(self) -> tuple[float, float] | None:
+        """When the shutter opens and closes, frames from the frame's own time; None where nothing moves meanwhile."""
+        spec = self._spec
+        moves = bool(self._placement.movable) or bool((spec.camera or {}).get("keyframes"))
+        return spec.shutter if moves else None
     @property
     def moves_shapes(self) -> bool:
         """Whether shapes may move in this shot; the same for all frames of an animated one."""
@@ -130,15 +139,32 @@ def update(fs: FrameScene, spec: SceneSpec, frame: int) -> FrameScene:
         raise SceneError(f"frame {frame}: {error}") from error
 
 
-def _moved(fs: FrameScene, spec: SceneSpec, frame: int) -> FrameScene:
+def at_time(fs: FrameScene, time: float) -> FrameScene:
+    """The scene at another time of its frame: camera and shapes are moved in place, and `fs` must not be rendered
+    afterwards. Neighbours are one frame before and after that time. Shapes that cannot be moved in place stand still.
+
+    Args:
+        fs: of the frame.
+        time: frames from the frame's own time.
+
+    Raises:
+        SceneError: the camera looks nowhere then.
+    """
+    try:
+        return _moved(fs, fs._spec, fs.frame, time)
+    except (RuntimeError, ValueError) as error:
+        raise SceneError(f"frame {fs.frame + time:g}: {error}") from error
+
+
+def _moved(fs: FrameScene, spec: SceneSpec, frame: int, time: float = 0.0) -> FrameScene:
     """Puts shapes and camera where the frame has them. Loading ends here too, so that both ways give equal bits."""
-    fs._placement.apply(_animated(spec, frame, fs._placement))
+    fs._placement.apply(_animated(spec, frame + time, fs._placement))
     if spec.camera and spec.camera.get("keyframes"):
         params = mi.traverse(fs.sensor)
-        to_world = animation.camera_to_world(spec.camera["keyframes"], frame)
+        to_world = animation.camera_to_world(spec.camera["keyframes"], frame + time)
         params["to_world"] = opaque(mi.AffineTransform4f(mi.Matrix4f(to_world)))
         params.update()
-    return _with_motion(replace(fs, frame=frame, _spec=spec))
+    return _with_motion(replace(fs, frame=frame, time=time, _spec=spec))
 
 
 def _unmoved(spec: SceneSpec) -> tuple[Any, ...]:
@@ -147,6 +173,7 @@ def _unmoved(spec: SceneSpec) -> tuple[Any, ...]:
     settings = sorted((k, repr(v)) for k, v in camera.items() if k != "keyframes")
     return (
         *(spec.xml, spec.resolution, spec.integrator, spec.max_depth, spec.rr_depth),
+        dict(spec.film),
         *(settings, bool(camera.get("keyframes")), set(spec.animate)),
     )
 
@@ -206,7 +233,7 @@ def _parse(xml: str, spec: SceneSpec, directory: Path) -> nodes.State:
     return state
 
 
-def _animated(spec: SceneSpec, frame: int, placement: Placement) -> dict[str, Matrix]:
+def _animated(spec: SceneSpec, frame: float, placement: Placement) -> dict[str, Matrix]:
     """Poses of the animated shapes, by id.
 
     Raises:
@@ -253,7 +280,7 @@ def _hides_emitters(state: nodes.State, index: int) -> bool:
 # --- Sensor -------------------------------------------------------------------------------------------------------
 
 
-def _set_sensor(state: nodes.State, spec: SceneSpec, frame: int) -> tuple[int, int]:
+def _set_sensor(state: nodes.State, spec: SceneSpec, frame: float) -> tuple[int, int]:
     """Leaves one sensor in the scene, the shot's own or the scene's first one, with our film. Width and height of it.
 
     Raises:
@@ -290,7 +317,7 @@ def film_size(state: nodes.State, sensor: int) -> tuple[int, int]:
     return int(props.get("width", DEFAULT_SIZE[0])), int(props.get("height", DEFAULT_SIZE[1]))
 
 
-def _replace_camera(state: nodes.State, sensor: int, camera: Mapping[str, Any], frame: int) -> None:
+def _replace_camera(state: nodes.State, sensor: int, camera: Mapping[str, Any], frame: float) -> None:
     """The shot's camera takes the place of the sensor; clipping planes, medium and shutter stay, and the lens unless
     the shot names its own."""
     props = state.nodes[sensor].props
@@ -332,11 +359,12 @@ def _lens(sensor: Any) -> _Lens | None:
 
 
 def _with_motion(fs: FrameScene) -> FrameScene:
-    """Fills in the motion of shapes and the cameras of the neighbouring frames."""
+    """Fills in the motion of shapes and the cameras of the neighbouring frames, at this time of theirs."""
     spec = fs._spec
     neighbours = {-1: spec.previous, +1: spec.next}
     states = {
         offset: _parse(xml, spec, fs._blobs) if xml is not None and xml != spec.xml else None
+    now = fs.frame + fs.time
         for offset, xml in neighbours.items()
     }
     poses = {
@@ -344,24 +372,22 @@ def _with_motion(fs: FrameScene) -> FrameScene:
         for offset, state in states.items()
     }
     centres = {name: fs._placement.centre(name) for name in spec.animate}
-    cameras = {
-        offset: _neighbour_camera(fs, fs.frame + offset, neighbours[offset], states[offset]) for offset in neighbours
-    }
-    current = None if fs._lens is None else _camera(fs, fs._lens, fs.frame)
+    cameras = {offset: _neighbour_camera(fs, now + offset, neighbours[offset], states[offset]) for offset in neighbours}
+    current = None if fs._lens is None else _camera(fs, fs._lens, now)
     return replace(
         fs,
-        shapes=shape_motions(fs.shape_names, fs.frame, (poses[-1], fs._poses, poses[+1]), spec.animate, centres),
+        shapes=shape_motions(fs.shape_names, now, (poses[-1], fs._poses, poses[+1]), spec.animate, centres),
         cameras=Cameras(current, cameras[-1], cameras[+1]),
     )
 
 
-def _camera(fs: FrameScene, lens: _Lens, frame: int) -> Camera:
+def _camera(fs: FrameScene, lens: _Lens, frame: float) -> Camera:
     keyframes = (fs._spec.camera or {}).get("keyframes")
     to_world = animation.camera_to_world(keyframes, frame) if keyframes else lens.to_world
     return perspective(to_world, fov=lens.fov, width=fs.width, height=fs.height, offset=lens.offset)
 
 
-def _neighbour_camera(fs: FrameScene, frame: int, xml: str | None, state: nodes.State | None) -> Camera | None:
+def _neighbour_camera(fs: FrameScene, frame: float, xml: str | None, state: nodes.State | None) -> Camera | None:
     """The camera of a neighbouring frame, whose scene may be another one."""
     if fs._lens is None:
         return None

@@ -64,8 +64,8 @@ def step(
     there: Pose | None,
     keyframes: Mapping[Any, Mapping[str, Any]] | None,
     centre: NDArray[np.float64] | None,
-    frame: int,
-    neighbour: int,
+    frame: float,
+    neighbour: float,
 ) -> Matrix | None:
     """World of `frame` → world of `neighbour` for one shape, or None where it is not known.
 
@@ -73,7 +73,7 @@ def step(
         here, there: the shape in the two frames' scenes; the same object where one scene serves both.
         keyframes: `animate` of this shape, or None.
         centre: of its bounding box in this frame as loaded, if it is animated.
-        frame, neighbour: frame numbers.
+        frame, neighbour: frame numbers; within a shutter they lie between frames.
     """
     if here is None or there is None or here.kind != there.kind:
         return None
@@ -94,7 +94,7 @@ def step(
 
 def shape_motions(
     ids: Sequence[str],
-    frame: int,
+    frame: float,
     poses: tuple[Mapping[str, Pose] | None, Mapping[str, Pose], Mapping[str, Pose] | None],
     animate: Mapping[str, Any],
     centres: Mapping[str, NDArray[np.float64]],
@@ -103,14 +103,14 @@ def shape_motions(
 
     Args:
         ids: shapes.
-        frame: this frame.
+        frame: this frame, or a time between frames.
         poses: of the previous frame's scene (None: not known), of this frame's, of the next one's.
         animate: as in the shot config.
         centres: of the bounding boxes of the animated shapes, as loaded.
     """
     before, current, after = poses
 
-    def towards(name: str, others: Mapping[str, Pose] | None, neighbour: int) -> Matrix | None:
+    def towards(name: str, others: Mapping[str, Pose] | None, neighbour: float) -> Matrix | None:
         if others is None:
             return None
         if name not in current and others is current:

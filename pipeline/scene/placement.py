@@ -64,6 +64,11 @@ class Placement:
             return
         self._shapes[name] = base
 
+    @property
+    def movable(self) -> frozenset[str]:
+        """Ids of the shapes that `apply` moves."""
+        return frozenset(self._shapes)
+
     def __contains__(self, name: str) -> bool:
         return name in self._shapes or name in self.fixed
 

@@ -66,6 +66,8 @@ class SceneSpec:
             or Mitsuba's default.
     """
 
+        shutter: when it opens and closes, frames from the frame's own time; None: an instant.
+        film: `film` of the shot config.
     xml: str
     previous: str | None = None
     next: str | None = None
@@ -79,13 +81,20 @@ class SceneSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "resolution": None if self.resolution is None else list(self.resolution)}
+    shutter: tuple[float, float] | None = None
+    film: Mapping[str, Any] = field(default_factory=dict)
+        pairs = {"resolution": self.resolution, "shutter": self.shutter}
+        return {**asdict(self), **{name: None if pair is None else list(pair) for name, pair in pairs.items()}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SceneSpec:
         """The inverse of `to_json`."""
-        resolution = data.get("resolution")
-        return cls(**{**data, "resolution": None if resolution is None else (int(resolution[0]), int(resolution[1]))})
+        resolution, shutter = data.get("resolution"), data.get("shutter")
+        pairs = {
+            "resolution": None if resolution is None else (int(resolution[0]), int(resolution[1])),
+            "shutter": None if shutter is None else (float(shutter[0]), float(shutter[1])),
+        }
+        return cls(**{**data, **pairs})
 
 
 def of(config: Mapping[str, Any], frozen: Mapping[str, FrozenScene | Mapping[str, Any]], frame: int) -> SceneSpec:
@@ -108,7 +117,7 @@ def of(config: Mapping[str, Any], frozen: Mapping[str, FrozenScene | Mapping[str
     if here is None:
         raise SceneError(f"frame {frame} has no frozen scene")
     sampling = config.get("sampling") or {}
-    resolution = config.get("resolution")
+    resolution, shutter = config.get("resolution"), config.get("shutter")
     references = {k: v for found in (here, before, after) if found is not None for k, v in found.references.items()}
     return SceneSpec(
         xml=here.xml,
@@ -122,3 +131,5 @@ def of(config: Mapping[str, Any], frozen: Mapping[str, FrozenScene | Mapping[str
         max_depth=sampling.get("max_depth"),
         rr_depth=sampling.get("rr_depth"),
     )
+        shutter=None if shutter is None else (float(shutter[0]), float(shutter[1])),
+        film=config.get("film") or {},

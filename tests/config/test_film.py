@@ -1,0 +1,50 @@
+"""`shutter` and `film`: what is refused, in one clear line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.config.shot import Shot
+from pipeline.farm.reuse import pixel_config
+
+SHOT = {"shot": "a", "scene": "a.xml", "frames": "1"}
+
+
+def shot(**keys: Any) -> Shot:
+    return Shot.model_validate({**SHOT, **keys})
+
+
+def refusal(**keys: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        shot(**keys)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shutter", "why"),
+    [
+        ([-1.5, 0.0], "within a frame of the frame's time"),
+        ([0.5, -0.5], "must open before it closes"),
+        ([0.2, 0.2], "must open before it closes"),
+        (0.5, "two numbers"),
+        ([0.0, float("nan")], "within a frame"),
+    ],
+)
+def test_a_shutter_opens_and_closes_about_its_frame(shutter: Any, why: str) -> None:
+    assert why in refusal(shutter=shutter)
+    assert shot(shutter=[-0.25, 0.25]).shutter == (-0.25, 0.25)
+
+
+def test_steps_of_the_shutter_are_a_power_of_two() -> None:
+    assert "power of two" in refusal(film={"shutter_steps": 48})
+
+
+def test_keys_that_ask_for_nothing_make_no_other_version() -> None:
+    plain = shot().model_dump(mode="json", by_alias=True)
+    older = {key: value for key, value in plain.items() if key not in ("shutter", "film")}
+    assert pixel_config(plain) == pixel_config(older)
+    blurred = shot(shutter=[0, 0.5]).model_dump(mode="json", by_alias=True)
+    assert pixel_config(blurred) != pixel_config(plain)
