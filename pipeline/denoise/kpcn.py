@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from pipeline.config.denoise import TEMPORAL_RADIUS
 from pipeline.denoise import weights
 from pipeline.denoise.backends import DEMODULATION, Denoised
+from pipeline.denoise.energy import balanced
 from pipeline.denoise.frame import UNSPLIT, Frame, Window, frame_of
 from pipeline.denoise.memory import kept_heap
 from pipeline.denoise.motion import trajectories
@@ -324,7 +325,7 @@ class Kpcn:
         return result.clamp_min(0)
 
     def _assemble(self, frame: Frame, results: Mapping[str, Tensor]) -> Denoised:
-        """Components from what was denoised: diffuse is irradiance times albedo."""
+        """Components from what was denoised, with the energy that was rendered: diffuse is irradiance times albedo."""
         height, width = frame.shape
 
         def image(component: str, first: int, last: int) -> Array:
@@ -342,7 +343,13 @@ class Kpcn:
             alpha = np.clip(image(ALBEDO, 3, 4)[..., 0], 0, 1)
         else:
             alpha = np.ones((height, width), np.float32) if frame.alpha is None else frame.alpha
-        return Denoised(image(SPECULAR, 3, 6), diffuse, image(SPECULAR, 0, 3), alpha)
+        specular = "specular" if frame.splits else UNSPLIT
+        return Denoised(
+            balanced(image(SPECULAR, 3, 6), frame.component("emission")),
+            balanced(diffuse, frame.component("diffuse")),
+            balanced(image(SPECULAR, 0, 3), frame.component(specular)),
+            alpha,
+        )
 
     # --- Torch -----------------------------------------------------------------------------------------------------
 
