@@ -26,6 +26,7 @@ SEQUENCE_FILE: Final = "sequence.yaml"
 PATHS: Final[tuple[KeyPath, ...]] = (
     ("scene",),
     ("materials", "*"),
+    ("overrides", "*", "texture"),
     ("sampling", "reference"),
     ("sampling", "importance"),
     ("denoise", "lambda_map"),

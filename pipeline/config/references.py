@@ -13,10 +13,13 @@ __all__ = ["missing_references"]
 
 
 def missing_references(shot: Shot) -> Iterator[Problem]:
-    """One problem for each scene, material, mask, λ map or reference of the shot that does not exist."""
+    """One problem for each scene, material, texture, mask, λ map or reference of the shot that does not exist."""
     yield from _missing_scenes(shot)
     for bsdf, path in shot.materials.items():
         yield from _missing(shot, ("materials", bsdf), path, "material")
+    for name, override in shot.overrides.items():
+        if override.texture is not None:
+            yield from _missing(shot, ("overrides", name, "texture"), override.texture, "texture", file=True)
     if shot.sampling.importance is not None:
         yield from _missing(shot, ("sampling", "importance"), shot.sampling.importance, "mask")
     if shot.denoise.lambda_map is not None:

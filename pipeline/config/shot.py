@@ -14,6 +14,7 @@ from pipeline.config.denoise import Denoise
 from pipeline.config.film import Film, Shutter
 from pipeline.config.keyframes import ShapeKeyframe
 from pipeline.config.output import Output
+from pipeline.config.overrides import Override
 from pipeline.config.preview import Preview
 from pipeline.config.sampling import Sampling
 from pipeline.config.terms import Terms
@@ -57,6 +58,10 @@ class Shot(ConfigModel):
     )
     materials: dict[Id, PathText] = Field(
         default_factory=dict, description="Directory of a captured material by the id of the BSDF that it replaces."
+    )
+    overrides: dict[Id, Override] = Field(
+        default_factory=dict,
+        description="Changed values by the id of a shape, light or BSDF, or `camera`; `pipeline match` writes them.",
     )
     sampling: Sampling = Field(default_factory=Sampling, description="Integrator, samples and when to stop.")
     denoise: Denoise = Field(default_factory=Denoise, description="Denoiser and λ.")

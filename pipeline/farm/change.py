@@ -19,7 +19,7 @@ from pipeline.farm.job import Frozen, Job, claim, wanted_frames
 
 __all__ = ["changed"]
 
-_FIXED = ("shot", "scene", "resolution", "camera", "animate", "materials", "fps")
+_FIXED = ("shot", "scene", "resolution", "camera", "animate", "materials", "overrides", "fps")
 """Keys that the frozen scenes hold: another value needs another submit."""
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.scene.displacement import displacement
+
 __all__ = ["around", "camera_to_world", "look_at", "pose", "rotation_about", "slerp"]
 
 Matrix = NDArray[np.float64]
@@ -70,7 +72,8 @@ def pose(keyframes: Mapping[Any, Mapping[str, Any]], frame: float, centre: Seque
 
     Args:
         keyframes: frame → {translate, rotate: {axis, angle}, scale, pivot}, each of them optional. `scale` is a
-            factor, or one per axis.
+            factor, or one per axis. `offset` {translate, rotate, scale} comes on top, about where the centre is then
+            (`displacement`).
         frame: may lie between frames.
         centre: of the shape's bounding box as loaded, world units: the pivot of keyframes that name none.
 
@@ -90,6 +93,8 @@ def pose(keyframes: Mapping[Any, Mapping[str, Any]], frame: float, centre: Seque
     linear = _rotation(before.get("rotate"), after.get("rotate"), weight) @ np.diag([*scale, 1.0])
     matrix = around(linear, mix("pivot", middle))
     matrix[:3, 3] += mix("translate", (0.0, 0.0, 0.0))
+    if offset := before.get("offset"):
+        matrix = displacement(offset, matrix[:3, :3] @ middle + matrix[:3, 3]) @ matrix
     return matrix
 
 

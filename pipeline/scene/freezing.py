@@ -149,7 +149,9 @@ def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warning
     Args:
         made: blobs that were seen loading by now; added to. Scenes after the first are made only if they have others.
     """
-    from pipeline.scene import complaints, frozen_xml, live_objects, neural_maps, preflight
+    import mitsuba as mi
+
+    from pipeline.scene import complaints, frozen_overrides, frozen_xml, live_objects, neural_maps, preflight
 
     directory, shown = Path(request.blobs), str(source.path)
     try:
@@ -168,6 +170,7 @@ def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warning
     movable = movable_shapes(state)
     problems += preflight.check_ids(source.path.name, request.config, ids, movable)
     problems += preflight.check_sensor(shown, request.config, state)
+    problems += frozen_overrides.freeze(source.path.name, state, request.config, Path(request.directory))
     problems += _keep_files(request, source, state, files, references)
     if problems:
         answer.problems += problems
@@ -183,6 +186,9 @@ def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warning
         except PenumbraError as error:
             answer.problems.append(complaints.one_line(str(error), shown, files))
             return
+        if request.config.get("overrides"):
+            copy = cast(Any, mi).parser.ParserState(state)
+            answer.problems += frozen_overrides.check(source.path.name, copy, request.config, movable)
         answer.problems += preflight.check_instances(shown, state, files, log)
         warnings += [*told, *(complaints.one_line(line.partition("WARN")[2], shown, files) for line in log.take())]
         made |= {*files, xml}

@@ -37,10 +37,11 @@ TAGS = {
 
 
 def name_nodes(state: nodes.State) -> None:
-    """Gives ids to the nodes that need one and lack it: shapes, nodes with several parents, and those of scene dicts.
+    """Gives ids to the nodes that need one and lack it: shapes, lights, nodes with several parents, and those of scene
+    dicts.
 
     Keys of a scene dict serve as ids, but are not unique: a nested node is called by its path, `walls.bsdf`. A shape
-    without an id is called by its plugin and its number among the nameless, `serialized_2`.
+    or a light without an id is called by its plugin and its number among the nameless, `serialized_2`.
     """
     parents = [0] * len(state.nodes)
     for index in range(len(state.nodes)):
@@ -52,11 +53,13 @@ def name_nodes(state: nodes.State) -> None:
             props = state.nodes[index].props
             if props.id() == paths[index].rpartition(".")[2]:
                 props.set_id(paths[index])
+    lights = {index for _, index in nodes.children(state, kind=mi.ObjectType.Emitter)}
     taken = {node.props.id() for node in state.nodes}
     counts: dict[str, int] = {}
     for index in range(1, len(state.nodes)):
         props = state.nodes[index].props
-        if props.id() or (state.nodes[index].type != mi.ObjectType.Shape and parents[index] < 2):
+        named = state.nodes[index].type == mi.ObjectType.Shape or index in lights or parents[index] >= 2
+        if props.id() or not named:
             continue
         plugin = props.plugin_name()
         while (name := f"{plugin}_{counts.setdefault(plugin, 1)}") in taken:

@@ -20,6 +20,7 @@ from pipeline.errors import SceneError
 from pipeline.scene import animation, blobs, neural_maps, nodes
 from pipeline.scene.cameras import Camera, Cameras, perspective
 from pipeline.scene.motion import Pose, ShapeMotion, poses_of, shape_motions
+from pipeline.scene.overrides import Overrides
 from pipeline.scene.placement import Placement, opaque
 from pipeline.scene.spec import SceneSpec
 
@@ -174,7 +175,7 @@ def _unmoved(spec: SceneSpec) -> tuple[Any, ...]:
     return (
         *(spec.xml, spec.resolution, spec.integrator, spec.max_depth, spec.rr_depth),
         dict(spec.film),
-        *(settings, bool(camera.get("keyframes")), set(spec.animate)),
+        *(settings, bool(camera.get("keyframes")), set(spec.animate), spec.overrides),
     )
 
 
@@ -192,6 +193,8 @@ def _load(spec: SceneSpec, frame: int, directory: Path, baked: Mapping[str, Matr
     neural_maps.decode_all(state)
     scene = nodes.instantiate(state)
     _make_opaque(scene)
+    if spec.overrides:
+        Overrides(scene).apply(spec.overrides)
     placement = Placement(scene, set(spec.animate))
     if placement.fixed and not baked:
         wanted = _animated(spec, frame, placement)

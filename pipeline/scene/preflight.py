@@ -11,10 +11,14 @@ from typing import Any, cast
 
 import mitsuba as mi
 
+from pipeline.config.overrides import CAMERA
 from pipeline.scene import animation, complaints, names, nodes
 from pipeline.scene.load import PROJECTIVE, film_size
 
 __all__ = ["WarningLog", "check_camera", "check_ids", "check_instances", "check_integrator", "check_sensor", "remarks"]
+
+OF_CAMERA = ("translate", "rotate", "fov")
+"""What can be overridden of the camera."""
 
 
 class WarningLog(mi.Appender):
@@ -48,7 +52,7 @@ class WarningLog(mi.Appender):
 
 
 def check_ids(source: str, config: Mapping[str, Any], ids: Mapping[str, str], movable: Iterable[str]) -> list[str]:
-    """Keys of `animate` and `materials` that name nothing that can be animated or replaced.
+    """Keys of `animate`, `materials` and `overrides` that name nothing that can be animated, replaced or changed.
 
     Args:
         source: the scene file.
@@ -72,6 +76,14 @@ def check_ids(source: str, config: Mapping[str, Any], ids: Mapping[str, str], mo
     for name in config.get("materials") or {}:
         if name not in bsdfs:
             problems.append(f"materials.{name}: no BSDF of {source} has this id{names.meant(name, bsdfs)}")
+    for name, override in (config.get("overrides") or {}).items():
+        if name == CAMERA:
+            unknown = [key for key, value in override.items() if value is not None and key not in OF_CAMERA]
+            problems += [f"overrides.camera.{key}: a camera has none" for key in unknown]
+        elif name not in ids:
+            problems.append(f"overrides.{name}: nothing in {source} has this id{names.meant(name, [*ids, CAMERA])}")
+        elif override.get("fov") is not None:
+            problems.append(f"overrides.{name}.fov: only the camera has one (overrides.camera.fov)")
     return problems
 
 

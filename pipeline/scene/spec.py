@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.errors import SceneError
+from pipeline.scene.displacement import displaced_camera, with_offsets
 
 __all__ = ["EVERY_FRAME", "FrozenScene", "SceneSpec", "of"]
 
@@ -61,7 +62,8 @@ class SceneSpec:
         references: as in `FrozenScene`, of all three.
         resolution: (width, height) in pixels; None takes the scene's own film.
         camera: `camera` of the shot config, or None for the scene's first sensor.
-        animate: `animate` of the shot config: shape id → frame → pose.
+        animate: `animate` of the shot config: shape id → frame → pose; with the shapes' overrides as `offset`.
+        overrides: other values of parameters: id → property → value (`pipeline.scene.overrides`).
         integrator, max_depth, rr_depth: as in the shot config; a depth of None leaves what the scene's integrator says,
             or Mitsuba's default.
     """
@@ -75,6 +77,7 @@ class SceneSpec:
     resolution: tuple[int, int] | None = None
     camera: Mapping[str, Any] | None = None
     animate: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     integrator: str = "path"
     max_depth: int | None = None
     rr_depth: int | None = None
@@ -119,14 +122,17 @@ def of(config: Mapping[str, Any], frozen: Mapping[str, FrozenScene | Mapping[str
     sampling = config.get("sampling") or {}
     resolution, shutter = config.get("resolution"), config.get("shutter")
     references = {k: v for found in (here, before, after) if found is not None for k, v in found.references.items()}
+    changed = config.get("overrides") or {}
+    animate, values = with_offsets(config.get("animate") or {}, changed, here.shapes)
     return SceneSpec(
         xml=here.xml,
         previous=None if before is None else before.xml,
         next=None if after is None else after.xml,
         references=references,
         resolution=None if resolution is None else (int(resolution[0]), int(resolution[1])),
-        camera=config.get("camera"),
-        animate=config.get("animate") or {},
+        camera=displaced_camera(config.get("camera"), changed),
+        animate=animate,
+        overrides=values,
         integrator=sampling.get("integrator") or "path",
         max_depth=sampling.get("max_depth"),
         rr_depth=sampling.get("rr_depth"),

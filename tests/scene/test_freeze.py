@@ -136,7 +136,7 @@ def test_includes_defaults_and_spectra_are_resolved(mitsuba, shot, camera_xml, b
     props = {node.props.id() or node.props.plugin_name(): node.props for node in state.nodes}
     assert frozen.shapes == ("t", "s")
     assert props["s"]["radius"] == 0.25
-    assert list(props["constant"]["radiance"].values) == [0.5, 0.25, 1.5]
+    assert list(props["constant_1"]["radiance"].values) == [0.5, 0.25, 1.5]
     assert frozen.files == {props["t"]["filename"]: "meshes/m.obj"}
 
 
