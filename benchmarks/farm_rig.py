@@ -8,8 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,13 @@ from pipeline.config.load import load_shot
 from pipeline.device import environment, environment_key
 from pipeline.farm import job as jobs
 from pipeline.farm.client import Farm
-from pipeline.farm.embedded import EmbeddedRedis
+from pipeline.farm.embedded import EmbeddedRedis, redis_server
 from pipeline.farm.job import Job
 from pipeline.farm.queues import connect
 from pipeline.farm.store import open_store
 from pipeline.farm.submission import claim_all, prepare
 
-__all__ = ["Rig", "claim_shot"]
+__all__ = ["RestartableRedis", "Rig", "claim_shot"]
 
 START_SECONDS = 120.0
 
@@ -40,53 +41,120 @@ def claim_shot(store_directory: Path, shot: str, overrides: dict[str, Any]) -> J
     return claim_all(prepared, store)[0].job
 
 
+class RestartableRedis:
+    """A Redis that can go away and come back, at the same place and empty. Its log goes into a directory."""
+
+    def __init__(self, logs: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="redis-", dir="/tmp")  # short: paths of sockets are
+        self._socket = Path(self._folder.name) / "s"
+        self._log = logs / "redis.log"
+        self.broker_url = f"redis+socket://{self._socket}"
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server and waits until its socket is there."""
+        options = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", self._folder.name]
+        with open(self._log, "ab") as log:
+            self._server = subprocess.Popen([str(redis_server()), *options], stdout=log, stderr=log)
+        until = time.monotonic() + START_SECONDS
+        while not self._socket.exists():
+            if self._server.poll() is not None or time.monotonic() > until:
+                raise TimeoutError(f"Redis does not start; see {self._log}")
+            time.sleep(0.02)
+
+    def signal(self, number: int) -> None:
+        """Stops the server where it is, or lets it go on."""
+        self._server.send_signal(number)
+
+    def stop(self) -> None:
+        """Kills the server."""
+        self._server.kill()
+        self._server.wait()
+        self._socket.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Ends it for good."""
+        self.stop()
+        self._folder.cleanup()
+
+
 class Rig:
     """Use as a context: everything that was started ends with it.
 
     Args:
-        directory: of the store and the workers' logs.
+        directory: of the store.
         workers: how many.
         engine: `mitsuba` or `rehearsal`.
+        logs: directory for the workers' logs; by default that of the store.
+        broker: a Redis, which this ends; by default an embedded one.
+        variables: for the workers' environment.
+        options: for the workers' command line.
         settings: of the farm, over the defaults.
+
+    Attributes:
+        workers: processes of the live ones, by name.
     """
 
-    def __init__(self, directory: Path, *, workers: int, engine: str = "mitsuba", **settings: Any) -> None:
-        self.directory = directory
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        workers: int,
+        engine: str = "mitsuba",
+        logs: Path | None = None,
+        broker: EmbeddedRedis | RestartableRedis | None = None,
+        variables: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
+        self.directory, self.logs = directory, logs or directory
         self.store = open_store(str(directory))
-        self._redis_server = EmbeddedRedis()
-        self.config = FarmConfig.model_validate({**settings, "broker_url": self._redis_server.broker_url})
-        self.redis = connect(self._redis_server.broker_url)
+        self.broker = broker or EmbeddedRedis()
+        self.config = FarmConfig.model_validate({**settings, "broker_url": self.broker.broker_url})
+        self.redis = connect(self.broker.broker_url)
         self.farm = Farm.connect(self.store, self.config)
-        self._engine = engine
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._engine, self._options, self._variables = engine, list(options), {**os.environ, **(variables or {})}
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._started = 0
         self.start(workers)
 
-    def start(self, count: int) -> None:
-        """Starts workers and waits until they take tasks."""
+    def start(self, count: int, *, wait: bool = True) -> None:
+        """Starts workers; waits until they take tasks."""
         settings = self.config.model_dump_json(exclude={"broker_url", "store"})
         new = [f"w{self._started + k + 1}" for k in range(count)]
         self._started += count
         for name in new:
             command = [sys.executable, "-m", "workers", "--engine", self._engine, "--owned", "--name", name]
-            command += ["--broker", self._redis_server.broker_url, "--store", self.store.url, "--settings", settings]
-            with open(self.directory / f"{name}.log", "ab") as log:
-                self._workers[name] = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd=ROOT
+            command += ["--broker", self.broker.broker_url, "--store", self.store.url, "--settings", settings]
+            with open(self.logs / f"{name}.log", "ab") as log:
+                self.workers[name] = subprocess.Popen(
+                    [*command, *self._options],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    cwd=ROOT,
+                    env=self._variables,
                 )
+        if not wait:
+            return
         until = time.monotonic() + START_SECONDS
         while not set(new) <= {worker["name"] for worker in self.farm.workers()}:
             if time.monotonic() > until:
-                raise TimeoutError(f"no workers after {START_SECONDS:.0f} s; see {self.directory}/w*.log")
+                raise TimeoutError(f"no workers after {START_SECONDS:.0f} s; see {self.logs}/w*.log")
             time.sleep(0.1)
 
     def children(self) -> list[int]:
         """Process ids of the workers' children, which run the tasks."""
-        found = []
-        for worker in self._workers.values():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found += [child.pid for child in psutil.Process(worker.pid).children(recursive=True)]
-        return found
+        return [pid for name in self.workers for pid in self.processes(name)[1:]]
+
+    def processes(self, name: str) -> list[int]:
+        """Process ids of a worker, then of its children."""
+        pid = self.workers[name].pid
+        try:
+            return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        except psutil.NoSuchProcess:
+            return [pid]
 
     def kill_child(self, rng: random.Random) -> None:
         """`kill -9` of a random child, if there is one."""
@@ -96,9 +164,18 @@ class Rig:
 
     def kill_worker(self, rng: random.Random) -> None:
         """`kill -9` of a random worker with its children; another takes its place."""
-        name = rng.choice(sorted(self._workers))
-        self._end(self._workers.pop(name))
+        self.kill(rng.choice(sorted(self.workers)))
         self.start(1)
+
+    def kill(self, name: str, *, group: bool = True) -> None:
+        """`kill -9` of a worker, with its children or without; they then find that it is gone."""
+        worker = self.workers.pop(name)
+        if not group:
+            worker.kill()
+            worker.wait()
+            close_pipe(worker)
+            return
+        self._end(worker)
 
     def run(self, job: Job, on_wait: Callable[[], object] = lambda: None, *, patience: float = 3600.0) -> float:
         """Sets a job going and waits for its end; seconds from one to the other.
@@ -117,18 +194,17 @@ class Rig:
 
     def close(self) -> None:
         """Ends the workers, then Redis."""
-        for worker in self._workers.values():
+        for worker in self.workers.values():
             self._end(worker)
         self.farm.close()
         self.redis.close()
-        self._redis_server.close()
+        self.broker.close()
 
     def _end(self, worker: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
-        assert worker.stdin is not None
-        worker.stdin.close()
+        close_pipe(worker)
 
     def __enter__(self) -> Rig:
         return self
@@ -137,6 +213,8 @@ class Rig:
         self.close()
 
 
-def attempts(rig: Rig, job: Job, kinds: Sequence[str]) -> int:
-    """How many times tasks of some kinds were started."""
-    return sum(len(rig.store.list(f"{job.directory}/attempts/{kind}")) for kind in kinds)
+def close_pipe(worker: subprocess.Popen[bytes]) -> None:
+    """The worker's children end when this closes."""
+    assert worker.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        worker.stdin.close()

@@ -1,4 +1,4 @@
-"""A frame that is tried again has its neighbours made again, and nothing else; and files of frames are read once more."""
+"""A frame that is tried again has its neighbours denoised anew; and files of frames are read once more."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_retry_has_the_neighbours_of_a_given_up_frame_made_again(tmp_path: Path,
 
 
 def test_a_file_that_changed_since_it_was_written_is_moved_aside_with_its_manifest(tmp_path: Path) -> None:
-    job, products = claimed(tmp_path, every_round=False)
+    _, products = claimed(tmp_path, every_round=False)
     facts = {}
     for kind, data in (("exr", b"pixels"), ("png", b"picture")):
         products.store.create(products.name(f"frames/{kind}"), data)
