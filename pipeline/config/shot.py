@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PrivateAttr, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
 from pipeline.config.camera import Camera
 from pipeline.config.denoise import Denoise
@@ -93,6 +94,14 @@ class Shot(ConfigModel):
         if not all(1 <= n <= MAX_RESOLUTION for n in resolution):
             raise ValueError(f"width and height must lie between 1 and {MAX_RESOLUTION}, not {list(resolution)!r:.40}")
         return resolution
+
+    @field_validator("film")
+    @classmethod
+    def _fits_the_picture(cls, film: Film, info: ValidationInfo) -> Film:
+        resolution = info.data.get("resolution")
+        if resolution is not None and 2 * film.radius > min(resolution):
+            raise ValueError(f"filter_radius: a filter {2 * film.radius:g} pixels wide is wider than the picture")
+        return film
 
     @field_validator("scene")
     @classmethod

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.config.film import Film
 from pipeline.device import set_variant
 from pipeline.errors import AssetError, ProductError
 from pipeline.farm import names
@@ -91,7 +90,7 @@ def passes(name: Name, job: Job, products: Products, context: Context) -> Made:
         "on_wave": on_wave,
     }
     if program.fs.shutter is not None:
-        options |= {"shutter": program.fs.shutter, "steps": Film.model_validate(job.config["film"]).shutter_steps}
+        options |= {"shutter": program.fs.shutter, "steps": program.fs.film.shutter_steps}
     render = render_pass if program.fs.shutter is None else render_blurred
     moments = render(program, plan.arrays["map"], plan.arrays["start"], **options)
     asked = int(plan.arrays["map"].ravel()[bounds[s] : bounds[s + 1]].sum(dtype=np.int64))

@@ -23,6 +23,7 @@ from pipeline.render import channels
 from pipeline.render.accumulator import Accumulator
 from pipeline.render.allocate import BLOCK
 from pipeline.render.bsdfs import BsdfKind, classify_registered
+from pipeline.render.filters import offsets, table_of
 from pipeline.render.moments import Moments
 from pipeline.render.motion import MotionTables, motion_tables, project_motion
 from pipeline.render.paths import FirstHit, Limits, Radiance, first_hit, limits, trace, trace_whole
@@ -85,6 +86,8 @@ class Program:
     splits: bool
     """Radiance is split into emission, diffuse and specular. Only `path` can be: other integrators' radiance is all
     specular."""
+    filter: mi.Float | None
+    """Table of the pixel filter (`filters`); None for a box."""
     speed: Speed
     """Grows known as waves are rendered."""
 
@@ -109,6 +112,7 @@ def prepare(fs: FrameScene, before: Program | None = None) -> Program:
         motion=motion_tables(fs),
         limits=limits(fs.max_depth, fs.rr_depth),
         splits=fs.integrator_name == "path",
+        filter=before.filter if before is not None and before.fs.film == fs.film else table_of(fs.film),
         speed=before.speed if before is not None else Speed({}),
     )
 
@@ -315,6 +319,8 @@ def _wave(
 
     rng = keyed_rng(words, pixel, sample)
     jitter = mi.Point2f(rng.next_float32(), rng.next_float32())
+    if program.filter is not None:
+        jitter = 0.5 + offsets(program.filter, jitter)
     aperture = mi.Point2f(rng.next_float32(), rng.next_float32())
     y = pixel // width
     position = (mi.Point2f(pixel - y * width, y) + jitter) / size

@@ -16,6 +16,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.film import Film
 from pipeline.errors import SceneError
 from pipeline.scene import animation, blobs, neural_maps, nodes
 from pipeline.scene.cameras import Camera, Cameras, perspective
@@ -83,6 +84,11 @@ class FrameScene:
     _lens: _Lens | None = field(repr=False)  # None for sensors that are not perspective
 
     time: float = 0.0
+    @property
+    def film(self) -> Film:
+        """The shot's: filter of the pixels, steps of the shutter."""
+        return Film.model_validate(dict(self._spec.film))
+
 
     @property
     def shutter(self) -> tuple[float, float] | None:

@@ -42,6 +42,13 @@ def test_steps_of_the_shutter_are_a_power_of_two() -> None:
     assert "power of two" in refusal(film={"shutter_steps": 48})
 
 
+def test_filters_are_positive_and_narrower_than_the_picture() -> None:
+    assert "negative lobes" in refusal(film={"filter": "mitchell"})
+    assert "gaussian" in refusal(film={"filter": "gausian"})
+    assert "wider than the picture" in refusal(resolution=[8, 8], film={"filter": "gaussian", "filter_radius": 5})
+    assert shot(film={"filter": "gaussian"}).film.radius == 2.0
+
+
 def test_keys_that_ask_for_nothing_make_no_other_version() -> None:
     plain = shot().model_dump(mode="json", by_alias=True)
     older = {key: value for key, value in plain.items() if key not in ("shutter", "film")}
