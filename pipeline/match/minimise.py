@@ -80,6 +80,8 @@ class Stopping:
         patience: … and after so many steps in a row, all at the smallest σ, it is asked once more,
         confirm: with so many samples; if it still says nothing, the search is over.
         tolerance: steps shorter than this (in scales) for `patience` steps at the smallest σ also end it.
+        settle: so many steps at the smallest σ end it too, and the result is the mean of where they led: each had a
+            render seed of its own, whose noise moves the minimum. 0: the result is where the last step led.
     """
 
     evaluations: int = 4000
@@ -87,6 +89,7 @@ class Stopping:
     patience: int = 4
     confirm: int = 64
     tolerance: float = 1e-5
+    settle: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ class Result:
 
     Attributes:
         theta: in the parameters' own units.
-        reason: `budget`, `significance` (what is left of the gradient is noise), `tolerance` or `called off`.
+        reason: `budget`, `significance` (what is left of the gradient is noise), `tolerance`, `settled` or
+            `called off`.
         history: one record per step.
     """
 
@@ -187,6 +191,7 @@ def minimise(
     history: list[Record] = []
     quiet = still = 0
     began = time.perf_counter()
+    settled: list[Array] = []
     while counted.evaluations < stopping.evaluations:
         render_seed = int(rng.integers(2**31))
         move = method.propose(counted, theta, sigma, rng=rng, seed=render_seed)
@@ -208,6 +213,10 @@ def minimise(
         if on_step is not None and on_step(record):
             return Result(record.theta, "called off", history)
         finest = sigma <= schedule.end
+        if finest and stopping.settle:
+            settled.append(record.theta)
+            if len(settled) > stopping.settle:  # the first of them was still on its way
+                return Result(np.mean(settled[1:], axis=0), "settled", history)
         quiet = quiet + 1 if finest and move.significance < stopping.threshold else 0
         still = still + 1 if finest and moved < stopping.tolerance else 0
         if still >= stopping.patience:
@@ -219,4 +228,5 @@ def minimise(
             quiet = 0
         progress = counted.evaluations / stopping.evaluations
         sigma = schedule.after(sigma, progress=progress, moved=moved, significance=move.significance)
-    return Result(theta * bounds.scale, "budget", history)
+    found = np.mean(settled[1:], axis=0) if len(settled) > 1 else theta * bounds.scale
+    return Result(found, "budget", history)
