@@ -14,6 +14,7 @@ from pipeline.config.camera import Camera
 from pipeline.config.denoise import Denoise
 from pipeline.config.film import Film, Shutter
 from pipeline.config.keyframes import ShapeKeyframe
+from pipeline.config.layers import Layers
 from pipeline.config.output import Output
 from pipeline.config.overrides import Override
 from pipeline.config.preview import Preview
@@ -54,6 +55,8 @@ class Shot(ConfigModel):
         default=None,
         description="[open, close] in frames from the frame's time, -1 … 1: motion blur; null: an instant.",
     )
+    layers: Layers = Field(default_factory=Layers, description="Groups of lights, mattes, AOVs.")
+    animate: dict[Id, Keyframes[ShapeKeyframe]] = Field(
     film: Film = Field(default_factory=Film, description="Filter of the pixels, window, steps of the shutter.")
         default_factory=dict, description="Keyframes by the id of a shape in the scene, by frame."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.denoise import Denoise
+from pipeline.config.layers import Layers
 from pipeline.denoise import lambda_map
 from pipeline.denoise.backends import Denoiser, backend
 from pipeline.denoise.cache import feature_cache
@@ -21,6 +23,7 @@ from pipeline.farm import names, plan
 from pipeline.farm.context import Context
 from pipeline.farm.control import Control
 from pipeline.farm.delivery import deliver
+from pipeline.farm.extra_layers import extra_layers
 from pipeline.farm.job import Job
 from pipeline.farm.names import Name
 from pipeline.farm.plan import JobPlan
@@ -133,6 +136,9 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     config = Denoise.model_validate(job.config["denoise"])
     steered = _lambda(config, frame.shape, frame.ids, made.facts, context)
     page = _deliverable(job, number, frame, made.facts, clean.arrays, judged.error, steered)
+    wanted = Layers.model_validate(job.config.get("layers") or {})
+    sums, is_clean = Moments.from_arrays(made.arrays), config.backend != "none"
+    page = replace(page, extras=tuple(extra_layers(wanted, sums, made.facts, frame, beauty, denoised=is_clean)))
     exr, clamped = deliverable.encode(page)
     png = viewing.png_bytes(viewing.to_display(beauty), text={"ViewingTransform": viewing.TRANSFORM})
     stem = f"{job.shot}.{names.frame_text(number)}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["buffers", "passes", "samples"]
 
-_SCENE_FACTS = ("shapes", "world_to_camera", "world_to_film")
+_SCENE_FACTS = ("shapes", "mattes", "aovs", "world_to_camera", "world_to_film")
 
 
 def samples(name: Name, job: Job, products: Products, context: Context) -> Made:
@@ -69,6 +69,7 @@ def passes(name: Name, job: Job, products: Products, context: Context) -> Made:
     """The moments of one slice."""
     set_variant(job.environment["variant"])
     from pipeline.render.blur import render_blurred
+    from pipeline.render.outputs import matte_names
     from pipeline.render.passes import Layers, render_pass
 
     frame, r, s = _frame(name), _round(name), name.slice
@@ -105,6 +106,12 @@ def passes(name: Name, job: Job, products: Products, context: Context) -> Made:
     }
     if s == 0 and r == 0:
         facts["shapes"] = list(program.fs.shape_names)
+        wanted = program.fs.layers
+        if wanted.cryptomatte:
+            named = matte_names(program.fs)
+            facts["mattes"] = {kind: list(named[kind]) for kind in wanted.cryptomatte}
+        if wanted.aovs:
+            facts["aovs"] = list(program.outputs.aov_names)
         camera = program.fs.cameras.current
         if camera is not None:
             facts["world_to_camera"] = camera.world_to_camera.tolist()

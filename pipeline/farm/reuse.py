@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.config.film import Film
+from pipeline.config.layers import Layers
 from pipeline.farm.names import Frame, Kind
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def digest(value: Any) -> str:
 def pixel_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a shot's config that pixels depend on. What asks for nothing is as if it were not there, so that a
     release with another key does not make pictures anew."""
-    neutral = {"shutter": None, "film": Film().model_dump(mode="json", by_alias=True)}
+    sections = {"film": Film(), "layers": Layers()}
+    neutral = {"shutter": None, **{name: each.model_dump(mode="json") for name, each in sections.items()}}
     return {
         key: value
         for key, value in config.items()

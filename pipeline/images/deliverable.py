@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ProductError, StoreError
 from pipeline.images.channels import BEAUTY, BY_NAME, LAYERS, Layer
 
-__all__ = ["Deliverable", "decode", "encode", "read", "world_to_ndc", "write"]
+__all__ = ["Deliverable", "Extra", "decode", "encode", "read", "world_to_ndc", "write"]
 
 Array = NDArray[np.float32]
 
@@ -39,12 +39,28 @@ def _software() -> str:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A layer that a shot asked for beside those that all have.
+
+    Attributes:
+        layer: its part and channels.
+        values: H×W×C.
+        attributes: of its part's header, beside those of all parts: numbers and texts.
+    """
+
+    layer: Layer
+    values: Array
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Deliverable:
     """What one deliverable EXR says.
 
     Attributes:
         layers: by the names of `channels.LAYERS`; float, H×W×C (H×W where a layer has one channel), all of one H×W.
         world_to_camera: 4×4, column vectors, world to the renderer's camera space; None for cameras that have none.
+        extras: layers that the shot asked for, in file order, after the others.
         world_to_ndc: 4×4, column vectors, world to the display window: (0, 0) its upper left, (1, 1) its lower right
             corner, after division by w (OpenEXR's `worldToNDC`); None for cameras that are not perspective.
         samples_per_pixel: mean over the frame.
@@ -60,6 +76,7 @@ class Deliverable:
     layers: Mapping[str, Array]
     world_to_camera: NDArray[Any] | None = None
     world_to_ndc: NDArray[Any] | None = None
+    extras: tuple[Extra, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -93,8 +110,10 @@ def encode(frame: Deliverable) -> tuple[bytes, dict[str, int]]:
     _check_names(frame.layers, where)
     header = _header(frame)
     parts, clamped = [], {}
-    for layer in LAYERS:
-        values = _checked(frame.layers[layer.name], layer, frame.shape, where)
+    usual = (Extra(layer, frame.layers[layer.name]) for layer in LAYERS)
+    for extra in (*usual, *frame.extras):
+        layer = extra.layer
+        values = _checked(extra.values, layer, frame.shape, where)
         if layer.pixel == "half":
             beyond = int(np.count_nonzero(np.abs(values) > HALF_MAX))
             if beyond:
@@ -102,7 +121,7 @@ def encode(frame: Deliverable) -> tuple[bytes, dict[str, int]]:
                 values = np.clip(values, -HALF_MAX, HALF_MAX)
         stored = values.astype(layer.dtype)
         channels = {name: np.ascontiguousarray(stored[..., i]) for i, name in enumerate(layer.channels)}
-        parts.append(OpenEXR.Part(dict(header), channels, layer.name))
+        parts.append(OpenEXR.Part({**header, **extra.attributes}, channels, layer.name))
     stream = io.BytesIO()
     OpenEXR.File(parts).write(stream)
     return stream.getvalue(), clamped
@@ -163,6 +182,7 @@ def decode(data: bytes, *, source: str = "deliverable") -> Deliverable:
             raise ProductError(f"{source}: part `{layer.name}` lacks channel {', '.join(absent)}")
         stack = [np.asarray(channels[name].pixels, dtype=np.float32) for name in layer.channels]
         layers[layer.name] = stack[0] if len(stack) == 1 else np.stack(stack, axis=-1)
+    extras = tuple(_extra(part) for name, part in found.items() if name not in BY_NAME)
     header = parts[0].header
     try:
         return Deliverable(
@@ -175,9 +195,20 @@ def decode(data: bytes, *, source: str = "deliverable") -> Deliverable:
             layers=layers,
             world_to_camera=_column_vectors(header.get("worldToCamera")),
             world_to_ndc=_column_vectors(header.get("worldToNDC")),
+            extras=extras,
         )
     except KeyError as error:
         raise ProductError(f"{source}: attribute `{error.args[0]}` is missing") from error
+
+
+def _extra(part: Any) -> Extra:
+    """A part that is none of the usual ones; its channels come in the order of their groups, R G B A and X Y Z each."""
+    names = sorted(part.channels, key=lambda name: (name.rpartition(".")[0], "RGBAXYZUV".find(name[-1])))
+    pixels = [np.asarray(part.channels[name].pixels) for name in names]
+    kind: Any = "half" if pixels[0].dtype == np.float16 else "float"
+    texts = {key: value for key, value in part.header.items() if key.startswith("cryptomatte/")}
+    stack = np.stack([plane.astype(np.float32) for plane in pixels], axis=-1)
+    return Extra(Layer(part.name(), tuple(names), kind, "asked for by the shot"), stack, texts)
 
 
 def _header(frame: Deliverable) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ProductError
 from pipeline.render.buffers import FrameBuffers, luminance
 
-__all__ = ["Combination", "Moments", "add_round", "combine", "join", "merged"]
+__all__ = ["Combination", "Moments", "add_round", "aov_means", "combine", "join", "light_means", "merged"]
 
 Combination = Literal["pooled", "unbiased"]
 
@@ -26,6 +26,8 @@ FEATURE_SUMS = (
     *("feature_count", "albedo", "normal", "alpha", "hit", "depth", "forward", "backward", "motion_valid"),
     *("albedo_square", "normal_square", "depth_square"),
 )
+EXTRA_SUMS = ("lights", "aovs")
+"""Where a shot asks for them: radiance of each group of lights (RGB each), of every round; AOVs of the first one."""
 ROUND_MEANS = ("round_colour", "round_variance")
 """Weighted by round, for the unbiased combination: Σ W_r x̄_r (emission, diffuse, specular: 9) and
 Σ W_r² Var(x̄_r) (beauty, emission, diffuse, specular: 4); W_r is the round's mean number of samples per pixel."""
@@ -39,8 +41,8 @@ class Moments:
         width, height: of the frame.
         first, last: flat pixel range [first, last) that the rows cover.
         sums: by name; features are there if at least one pass recorded them.
-        votes: pixels × 8 uint32: what the first samples saw: index + 2 of a shape, 1 background, 0 no such sample;
-            None without features.
+        votes: pixels × 8 (32 with mattes) uint32: what the first samples saw: index + 2 of a shape, 1 background, 0 no
+            such sample; None without features.
         round_weight: Σ W_r over the rounds added so far; 0 for a pass of its own.
     """
 
@@ -75,7 +77,7 @@ class Moments:
         """Raises ProductError when an array is missing or of the wrong size."""
         try:
             width, height, first, last = (int(v) for v in arrays["extent"])
-            sums = {name: arrays[name] for name in (*SUMS, *FEATURE_SUMS, *ROUND_MEANS) if name in arrays}
+            sums = {name: arrays[name] for name in (*SUMS, *FEATURE_SUMS, *EXTRA_SUMS, *ROUND_MEANS) if name in arrays}
             missing = [name for name in SUMS if name not in sums]
             if missing or any(len(v) != last - first for v in sums.values()):
                 raise ProductError(f"moments: missing or cut short: {', '.join(missing) or 'rows'}")
@@ -199,6 +201,34 @@ def combine(moments: Moments, combination: Combination = "pooled") -> FrameBuffe
         half_b=vectors(half_b),
         variance=variance,
     )  # fmt: skip
+
+
+def light_means(moments: Moments) -> NDArray[np.float32]:
+    """Radiance of each group of lights, and last of the lights in none: H×W×G+1×3. Their sum is the pooled beauty.
+
+    Raises:
+        ProductError: no pass told lights apart.
+    """
+    if "lights" not in moments.sums:
+        raise ProductError("no pass recorded groups of lights")
+    n = np.maximum(moments.sums["count"].sum(1, keepdims=True, dtype=np.float64), 1)
+    named = (moments.sums["lights"] / n).reshape(len(n), -1, 3)
+    beauty = _colour_means(moments).reshape(-1, 3, 3).sum(1)
+    others = np.maximum(beauty - named.sum(1), 0.0)
+    found = np.concatenate([named, others[:, None]], axis=1)
+    return found.astype(np.float32).reshape(moments.height, moments.width, -1, 3)
+
+
+def aov_means(moments: Moments) -> NDArray[np.float32]:
+    """The AOVs' channels, in their order: H×W×C.
+
+    Raises:
+        ProductError: no pass recorded any.
+    """
+    if "aovs" not in moments.sums:
+        raise ProductError("no pass recorded AOVs")
+    found = moments.sums["aovs"] / np.maximum(moments.sums["feature_count"], 1)
+    return found.astype(np.float32).reshape(moments.height, moments.width, -1)
 
 
 def _colour_means(moments: Moments) -> NDArray[np.float64]:

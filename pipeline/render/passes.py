@@ -26,6 +26,7 @@ from pipeline.render.bsdfs import BsdfKind, classify_registered
 from pipeline.render.filters import offsets, table_of
 from pipeline.render.moments import Moments
 from pipeline.render.motion import MotionTables, motion_tables, project_motion
+from pipeline.render.outputs import Outputs, outputs_of
 from pipeline.render.paths import FirstHit, Limits, Radiance, first_hit, limits, trace, trace_whole
 from pipeline.render.rng import KEYED_SAMPLER, key_words, keyed_rng, register_keyed_sampler
 from pipeline.render.shutter import Slot
@@ -86,6 +87,8 @@ class Program:
     splits: bool
     """Radiance is split into emission, diffuse and specular. Only `path` can be: other integrators' radiance is all
     specular."""
+    outputs: Outputs
+    """What is recorded beside the usual."""
     filter: mi.Float | None
     """Table of the pixel filter (`filters`); None for a box."""
     speed: Speed
@@ -112,6 +115,7 @@ def prepare(fs: FrameScene, before: Program | None = None) -> Program:
         motion=motion_tables(fs),
         limits=limits(fs.max_depth, fs.rr_depth),
         splits=fs.integrator_name == "path",
+        outputs=before.outputs if before is not None and before.fs.scene is fs.scene else outputs_of(fs),
         filter=before.filter if before is not None and before.fs.film == fs.film else table_of(fs.film),
         speed=before.speed if before is not None else Speed({}),
     )
@@ -157,8 +161,8 @@ def render_pass(
     flat_start = start.ravel()[first:last]
     total = int(flat_counts.sum(dtype=np.int64))
     with_features = layers is Layers.ALL
-    sums = {b.name: np.zeros((last - first, b.channels), np.float32) for b in layers.value}
-    votes = np.zeros((last - first, channels.VOTES), np.uint32) if with_features else None
+    sums = {b.name: np.zeros((last - first, b.channels), np.float32) for b in _blocks(program, layers)}
+    votes = np.zeros((last - first, program.outputs.votes), np.uint32) if with_features else None
     words = key_words(seed, fs.frame)
     clipped = done = 0
     carried: dict[str, NDArray[Any]] = {}  # float64, of a pixel that takes several waves
@@ -197,6 +201,11 @@ def render_pass(
     if with_features:
         sums["feature_count"] = sums["count"].sum(1, keepdims=True)
     return Moments(fs.width, fs.height, first, last, sums, votes, facts=facts)
+
+
+def _blocks(program: Program, layers: Layers) -> tuple[channels.Block | channels.Tally, ...]:
+    colour = () if layers is Layers.BEAUTY else program.outputs.colour
+    return (*layers.value, *colour, *(program.outputs.features if layers is Layers.ALL else ()))
 
 
 class Pace:
@@ -327,17 +336,17 @@ def _wave(
     ray, weight = fs.sensor.sample_ray(time=0.0, sample1=0.5, sample2=position, sample3=aperture, active=active)
     weight = mi.unpolarized_spectrum(weight)
 
-    accumulator = Accumulator(layers.value, pixels)
+    accumulator = Accumulator(_blocks(program, layers), pixels)
     if layers is Layers.BEAUTY:
         if program.splits and not fs.hide_emitters:
             L = trace_whole(fs.scene, ray, rng, limits=program.limits, active=active)
         else:
-            out, _ = _radiance(program, rng, words, pixel, sample, ray, active)
+            out, _, _ = _radiance(program, rng, words, pixel, sample, ray, active)
             L = out.emission + out.diffuse + out.specular
         accumulator.add(band, {"beauty": list(weight * L)}, active & dr.isfinite(L.x + L.y + L.z))
         return _without_votes(accumulator.result(exact=exact))
 
-    out, hit = _radiance(program, rng, words, pixel, sample, ray, active)
+    out, hit, by_light = _radiance(program, rng, words, pixel, sample, ray, active)
     parts = [weight * part for part in (out.emission, out.diffuse, out.specular)]
     beauty = parts[0] + parts[1] + parts[2]
     finite = active & dr.isfinite(beauty.x + beauty.y + beauty.z)
@@ -349,19 +358,24 @@ def _wave(
         "half_a": [channel for part in parts for channel in part],
         "squares": [dr.square(y) for y in Y],
     }
+    if program.outputs.lights is not None:
+        values["lights"] = [channel for part in by_light for channel in dr.select(finite, weight * part, 0)]
     if layers is Layers.ALL:
         values.update(_features(program, hit, ray))
+        if program.outputs.aovs is not None:
+            values["aovs"] = _aovs(program, ray, active)
     accumulator.add(band, values, finite, redirect={"half_a": (odd, "half_b")})
     if layers is Layers.COLOUR:
         return _without_votes(accumulator.result(exact=exact))
 
-    ballots = dr.zeros(mi.UInt32, pixels * channels.VOTES)
+    most = program.outputs.votes
+    ballots = dr.zeros(mi.UInt32, pixels * most)
     index = dr.gather(mi.UInt32, program.motion.shape_index, hit.shape, hit.found)
     ballot = dr.select(hit.found & (index != UNKNOWN_SHAPE), index + 2, 1)
-    dr.scatter(ballots, ballot, band * channels.VOTES + sample, finite & (sample < channels.VOTES))
+    dr.scatter(ballots, ballot, band * most + sample, finite & (sample < most))
     dr.eval(accumulator.sums, ballots)
     sums, clipped = accumulator.result(exact=exact)
-    return sums, ballots.numpy().reshape(pixels, channels.VOTES), clipped
+    return sums, ballots.numpy().reshape(pixels, most), clipped
 
 
 def _aligned(size: int) -> NDArray[np.uint32]:
@@ -384,14 +398,14 @@ def _radiance(
     sample: mi.UInt32,
     ray: mi.Ray3f,
     active: mi.Bool,
-) -> tuple[Radiance, FirstHit]:
+) -> tuple[Radiance, FirstHit, list[mi.Color3f]]:
     fs = program.fs
     known: dict[str, Any] = {"kinds": program.kinds, "limits": program.limits, "hide_emitters": fs.hide_emitters}
     if program.splits:
-        return trace(fs.scene, ray, rng, **known)
+        return trace(fs.scene, ray, rng, lights=program.outputs.lights, **known)
     out = Radiance()
     out.specular = mi.Color3f(_whole(program, words, pixel, sample, ray, active))
-    return out, first_hit(fs.scene, ray, rng, **known)
+    return out, first_hit(fs.scene, ray, rng, **known), []
 
 
 def _whole(
@@ -412,6 +426,14 @@ def _whole(
     ray = mi.RayDifferential3f(ray)
     L, _, _ = fs.integrator.sample(fs.scene, sampler, ray, medium=fs.sensor.get_medium(), active=active)
     return mi.Color3f(mi.unpolarized_spectrum(L))
+
+
+def _aovs(program: Program, ray: mi.Ray3f, active: mi.Bool) -> list[mi.Float]:
+    """What Mitsuba's `aov` integrator says of the surface that the ray meets; 0 where it is not finite."""
+    outputs, fs = program.outputs, program.fs
+    sampler = mi.load_dict({"type": "independent"})  # it is not asked for anything
+    _, _, found = outputs.aovs.sample(fs.scene, sampler, mi.RayDifferential3f(ray), medium=None, active=active)
+    return [dr.select(dr.isfinite(value), value, 0) for value in found]
 
 
 def _features(program: Program, hit: FirstHit, ray: mi.Ray3f) -> dict[str, Any]:

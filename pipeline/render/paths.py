@@ -20,6 +20,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pipeline.render.bsdfs import DIFFUSE, BsdfKind, Split, pointer_id
+from pipeline.render.outputs import LightTable, credit, light_of
 
 __all__ = ["FirstHit", "Limits", "Radiance", "first_hit", "limits", "trace", "trace_whole"]
 
@@ -101,21 +102,26 @@ def trace(
     kinds: dict[int, BsdfKind],
     limits: Limits,
     hide_emitters: bool,
-) -> tuple[Radiance, FirstHit]:
+    lights: LightTable | None = None,
+) -> tuple[Radiance, FirstHit, list[mi.Color3f]]:
     """Traces one path per lane.
 
     Args:
         kinds: BSDF registry number → how it can be split (`bsdfs.classify`).
         hide_emitters: as in Mitsuba's `path`: lights and environment are not seen directly.
+        lights: groups whose radiance is told apart.
+
+    Returns:
+        Radiance, what was met first, and the radiance of each group.
     """
     has_environment = scene.environment() is not None
-    out, hit, tail = first_vertex(
-        scene, ray, rng, _vertex_of(kinds), limits.max_depth, limits.rr_depth, hide_emitters, has_environment
+    out, hit, tail, by_light = first_vertex(
+        scene, ray, rng, _vertex_of(kinds), limits.max_depth, limits.rr_depth, hide_emitters, has_environment, lights
     )
-    L = continue_path(scene, tail, rng, limits.max_depth, limits.rr_depth)
+    L, by_light = continue_path(scene, tail, rng, limits.max_depth, limits.rr_depth, lights, by_light)
     out.diffuse += tail.ratio * L
     out.specular += (1 - tail.ratio) * L
-    return out, hit
+    return out, hit, by_light
 
 
 def trace_whole(scene: mi.Scene, ray: mi.Ray3f, rng: mi.PCG32, *, limits: Limits, active: mi.Bool) -> mi.Color3f:
@@ -123,7 +129,8 @@ def trace_whole(scene: mi.Scene, ray: mi.Ray3f, rng: mi.PCG32, *, limits: Limits
     be hidden from the camera."""
     start = Tail()
     start.ray, start.alive = mi.Ray3f(ray), mi.Bool(active)
-    return continue_path(scene, start, rng, limits.max_depth, limits.rr_depth)
+    L, _ = continue_path(scene, start, rng, limits.max_depth, limits.rr_depth, None, [])
+    return L
 
 
 def first_hit(
@@ -139,7 +146,9 @@ def first_hit(
     evaluated)."""
     has_environment = scene.environment() is not None
     vertex = _vertex_of(kinds)
-    _, hit, _ = first_vertex(scene, ray, rng, vertex, limits.max_depth, limits.rr_depth, hide_emitters, has_environment)
+    _, hit, _, _ = first_vertex(
+        scene, ray, rng, vertex, limits.max_depth, limits.rr_depth, hide_emitters, has_environment, None
+    )
     return hit
 
 
@@ -191,14 +200,15 @@ def _vertex_of(kinds: dict[int, BsdfKind]) -> Vertex:
 
 
 @dr.syntax
-def first_vertex(scene, ray, rng, vertex, max_depth, rr_depth, hide_emitters, has_environment):
-    """Loop 1: up to and including the first vertex that scatters. Returns radiance so far, features, and the tail's
-    start."""
+def first_vertex(scene, ray, rng, vertex, max_depth, rr_depth, hide_emitters, has_environment, lights):
+    """Loop 1: up to and including the first vertex that scatters. Returns radiance so far, features, the tail's start,
+    and radiance by group of lights."""
     ray = mi.Ray3f(ray)  # Current ray
     depth = mi.UInt32(0)  # Vertices passed
     β = mi.Color3f(1)  # Throughput, so far of delta surfaces alone
     η = mi.Float(1)  # Relative index of refraction along the path
     out = Radiance()  # Radiance gathered
+    by_light = light_of(lights)  # … by group of lights
     hit = FirstHit()  # Features
     tail = Tail()  # Start of loop 2
     active = mi.Bool(True)  # Still in the delta chain
@@ -211,7 +221,9 @@ def first_vertex(scene, ray, rng, vertex, max_depth, rr_depth, hide_emitters, ha
         hidden = mi.Bool(hide_emitters) & (depth == 0)
         passing = hidden & si.is_valid() & (emitter != None)  # noqa: E711
         Le = emitter.eval(si, active & ~hidden)
-        out.emission += dr.select(active & ~hidden, β * mi.unpolarized_spectrum(Le), 0)
+        seen = dr.select(active & ~hidden, β * mi.unpolarized_spectrum(Le), 0)
+        out.emission += seen
+        by_light = credit(by_light, lights, emitter, seen)
         if dr.hint(has_environment, mode="scalar"):
             hit.alpha |= active & ~hidden & ~si.is_valid()
 
@@ -231,6 +243,7 @@ def first_vertex(scene, ray, rng, vertex, max_depth, rr_depth, hide_emitters, ha
         direct = dr.select(lit, β * mis * mi.unpolarized_spectrum(em_weight), 0)
         out.diffuse += direct * f_diffuse
         out.specular += direct * (f - f_diffuse)
+        by_light = credit(by_light, lights, ds.emitter, direct * f)
 
         # ---- Features: of the first surface that does not let the path straight through
         null = mi.has_flag(bs.sampled_type, mi.BSDFFlags.Null) & (dr.max(weight) > 0)
@@ -279,13 +292,13 @@ def first_vertex(scene, ray, rng, vertex, max_depth, rr_depth, hide_emitters, ha
     # Nothing scattered: glass or a mirror before the background shows what it lets through
     clear = hit.found & ~hit.scattered
     hit.albedo = dr.select(clear, dr.clip(β, 0, 1), hit.albedo)
-    return out, hit, tail
+    return out, hit, tail, by_light
 
 
 @dr.syntax
-def continue_path(scene, tail, rng, max_depth, rr_depth):
+def continue_path(scene, tail, rng, max_depth, rr_depth, lights, by_light):
     """Loop 2: a path tracer with next-event estimation and MIS from the tail's start. Returns L, throughput
-    included."""
+    included, and `by_light` with it added by group."""
     context = mi.BSDFContext()
     L = mi.Color3f(0)  # Radiance
     β = mi.Color3f(tail.beta)  # Throughput
@@ -304,7 +317,9 @@ def continue_path(scene, tail, rng, max_depth, rr_depth):
         ds = mi.DirectionSample3f(scene, si, previous)
         pdf_light = scene.pdf_emitter_direction(previous, ds, active & ~delta_previous)
         mis = dr.select(delta_previous, 1, _mis_weight(pdf_previous, pdf_light))
-        L += dr.select(active, β * mis * mi.unpolarized_spectrum(ds.emitter.eval(si, active)), 0)
+        met = dr.select(active, β * mis * mi.unpolarized_spectrum(ds.emitter.eval(si, active)), 0)
+        L += met
+        by_light = credit(by_light, lights, ds.emitter, met)
 
         active &= si.is_valid() & (depth + 1 < max_depth)
 
@@ -319,7 +334,9 @@ def continue_path(scene, tail, rng, max_depth, rr_depth):
             context, si, si.to_local(ds.d), lobe, mi.Point2f(direction1, direction2), active
         )
         mis = dr.select(ds.delta, 1, _mis_weight(ds.pdf, pdf))
-        L += dr.select(lit, β * mis * mi.unpolarized_spectrum(f) * mi.unpolarized_spectrum(em_weight), 0)
+        direct = dr.select(lit, β * mis * mi.unpolarized_spectrum(f) * mi.unpolarized_spectrum(em_weight), 0)
+        L += direct
+        by_light = credit(by_light, lights, ds.emitter, direct)
 
         # ---- Next ray and roulette
         previous = mi.Interaction3f(si.t, si.time, si.wavelengths, si.p, si.n)
@@ -334,7 +351,7 @@ def continue_path(scene, tail, rng, max_depth, rr_depth):
         active &= (dr.max(β) != 0) & (~roulette | (rng.next_float32() < survival))
         β = dr.select(roulette, β * dr.rcp(survival), β)
 
-    return L
+    return L, by_light
 
 
 def _mis_weight(pdf_a: mi.Float, pdf_b: mi.Float) -> mi.Float:

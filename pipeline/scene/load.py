@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.film import Film
+from pipeline.config.layers import Layers
 from pipeline.errors import SceneError
 from pipeline.scene import animation, blobs, neural_maps, nodes
 from pipeline.scene.cameras import Camera, Cameras, perspective
@@ -89,6 +90,10 @@ class FrameScene:
         """The shot's: filter of the pixels, steps of the shutter."""
         return Film.model_validate(dict(self._spec.film))
 
+    @property
+    def layers(self) -> Layers:
+        """The shot's: groups of lights, mattes, AOVs."""
+        return Layers.model_validate(dict(self._spec.layers))
 
     @property
     def shutter(self) -> tuple[float, float] | None:
@@ -180,6 +185,7 @@ def _unmoved(spec: SceneSpec) -> tuple[Any, ...]:
     settings = sorted((k, repr(v)) for k, v in camera.items() if k != "keyframes")
     return (
         *(spec.xml, spec.resolution, spec.integrator, spec.max_depth, spec.rr_depth),
+        (dict(spec.film), dict(spec.layers)),
         dict(spec.film),
         *(settings, bool(camera.get("keyframes")), set(spec.animate), spec.overrides),
     )

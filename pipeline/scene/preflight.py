@@ -76,6 +76,12 @@ def check_ids(source: str, config: Mapping[str, Any], ids: Mapping[str, str], mo
     for name in config.get("materials") or {}:
         if name not in bsdfs:
             problems.append(f"materials.{name}: no BSDF of {source} has this id{names.meant(name, bsdfs)}")
+    for group, lights in ((config.get("layers") or {}).get("lights") or {}).items():
+        for name in lights:
+            if ids.get(name) not in ("emitter", "shape"):
+                known = [each for each, kind in ids.items() if kind in ("emitter", "shape")]
+                meant = names.meant(name, known)
+                problems.append(f"layers.lights.{group}: no light of {source} has the id {name}{meant}")
     for name, override in (config.get("overrides") or {}).items():
         if name == CAMERA:
             unknown = [key for key, value in override.items() if value is not None and key not in OF_CAMERA]

@@ -66,6 +66,8 @@ class SceneSpec:
         overrides: other values of parameters: id → property → value (`pipeline.scene.overrides`).
         integrator, max_depth, rr_depth: as in the shot config; a depth of None leaves what the scene's integrator says,
             or Mitsuba's default.
+        shutter: when it opens and closes, frames from the frame's own time; None: an instant.
+        film, layers: as in the shot config.
     """
 
         shutter: when it opens and closes, frames from the frame's own time; None: an instant.
@@ -79,6 +81,9 @@ class SceneSpec:
     animate: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     integrator: str = "path"
+    shutter: tuple[float, float] | None = None
+    film: Mapping[str, Any] = field(default_factory=dict)
+    layers: Mapping[str, Any] = field(default_factory=dict)
     max_depth: int | None = None
     rr_depth: int | None = None
 
@@ -134,6 +139,8 @@ def of(config: Mapping[str, Any], frozen: Mapping[str, FrozenScene | Mapping[str
         animate=animate,
         overrides=values,
         integrator=sampling.get("integrator") or "path",
+        layers=config.get("layers") or {},
+    )
         max_depth=sampling.get("max_depth"),
         rr_depth=sampling.get("rr_depth"),
     )

@@ -55,3 +55,15 @@ def test_keys_that_ask_for_nothing_make_no_other_version() -> None:
     assert pixel_config(plain) == pixel_config(older)
     blurred = shot(shutter=[0, 0.5]).model_dump(mode="json", by_alias=True)
     assert pixel_config(blurred) != pixel_config(plain)
+
+
+def test_layers_are_told_apart_by_their_names() -> None:
+    asked = shot(layers={"lights": {"key": ["sun"]}, "cryptomatte": ["object"], "aovs": ["uv"]})
+    assert asked.layers.lights == {"key": ("sun",)}
+    assert "would count it twice" in refusal(layers={"lights": {"key": ["sun"], "fill": ["sun"]}})
+    assert "names no light" in refusal(layers={"lights": {"key": []}})
+    assert "others" in refusal(layers={"lights": {"others": ["sun"]}})
+    assert "does not average" in refusal(layers={"aovs": ["prim_index"]})
+    assert "none of position" in refusal(layers={"aovs": ["postion"]})
+    older = {k: v for k, v in shot().model_dump(mode="json", by_alias=True).items() if k != "layers"}
+    assert pixel_config(older) == pixel_config(shot().model_dump(mode="json", by_alias=True))
