@@ -50,14 +50,13 @@ class Shot(ConfigModel):
         default=None, description="[width, height] in pixels, 1 … 32768 each; null: the size of the scene's film."
     )
     camera: Camera | None = Field(default=None, description="Replaces the scene's first sensor; null: the scene's own.")
-    animate: dict[Id, Keyframes[ShapeKeyframe]] = Field(
     shutter: Shutter | None = Field(
         default=None,
         description="[open, close] in frames from the frame's time, -1 … 1: motion blur; null: an instant.",
     )
+    film: Film = Field(default_factory=Film, description="Filter of the pixels, window, steps of the shutter.")
     layers: Layers = Field(default_factory=Layers, description="Groups of lights, mattes, AOVs.")
     animate: dict[Id, Keyframes[ShapeKeyframe]] = Field(
-    film: Film = Field(default_factory=Film, description="Filter of the pixels, window, steps of the shutter.")
         default_factory=dict, description="Keyframes by the id of a shape in the scene, by frame."
     )
     materials: dict[Id, PathText] = Field(

@@ -61,8 +61,8 @@ class FrameScene:
         cameras: projections of this frame and its neighbours.
         frame: frame number.
         width, height: of the film, pixels.
-    """
         time: at which the scene stands, frames from the frame's own time.
+    """
 
     scene: Any
     sensor: Any
@@ -83,8 +83,8 @@ class FrameScene:
     _placement: Placement = field(repr=False)
     _poses: Mapping[str, Pose] = field(repr=False)  # of the scene as frozen
     _lens: _Lens | None = field(repr=False)  # None for sensors that are not perspective
-
     time: float = 0.0
+
     @property
     def film(self) -> Film:
         """The shot's: filter of the pixels, steps of the shutter."""
@@ -101,6 +101,7 @@ class FrameScene:
         spec = self._spec
         moves = bool(self._placement.movable) or bool((spec.camera or {}).get("keyframes"))
         return spec.shutter if moves else None
+
     @property
     def moves_shapes(self) -> bool:
         """Whether shapes may move in this shot; the same for all frames of an animated one."""
@@ -184,9 +185,8 @@ def _unmoved(spec: SceneSpec) -> tuple[Any, ...]:
     camera = spec.camera or {}
     settings = sorted((k, repr(v)) for k, v in camera.items() if k != "keyframes")
     return (
-        *(spec.xml, spec.resolution, spec.integrator, spec.max_depth, spec.rr_depth),
         (dict(spec.film), dict(spec.layers)),
-        dict(spec.film),
+        *(spec.xml, spec.resolution, spec.integrator, spec.max_depth, spec.rr_depth),
         *(settings, bool(camera.get("keyframes")), set(spec.animate), spec.overrides),
     )
 
@@ -376,10 +376,10 @@ def _lens(sensor: Any) -> _Lens | None:
 def _with_motion(fs: FrameScene) -> FrameScene:
     """Fills in the motion of shapes and the cameras of the neighbouring frames, at this time of theirs."""
     spec = fs._spec
+    now = fs.frame + fs.time
     neighbours = {-1: spec.previous, +1: spec.next}
     states = {
         offset: _parse(xml, spec, fs._blobs) if xml is not None and xml != spec.xml else None
-    now = fs.frame + fs.time
         for offset, xml in neighbours.items()
     }
     poses = {

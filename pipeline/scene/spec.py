@@ -70,8 +70,6 @@ class SceneSpec:
         film, layers: as in the shot config.
     """
 
-        shutter: when it opens and closes, frames from the frame's own time; None: an instant.
-        film: `film` of the shot config.
     xml: str
     previous: str | None = None
     next: str | None = None
@@ -81,16 +79,14 @@ class SceneSpec:
     animate: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     integrator: str = "path"
+    max_depth: int | None = None
+    rr_depth: int | None = None
     shutter: tuple[float, float] | None = None
     film: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Any] = field(default_factory=dict)
-    max_depth: int | None = None
-    rr_depth: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-    shutter: tuple[float, float] | None = None
-    film: Mapping[str, Any] = field(default_factory=dict)
         pairs = {"resolution": self.resolution, "shutter": self.shutter}
         return {**asdict(self), **{name: None if pair is None else list(pair) for name, pair in pairs.items()}}
 
@@ -139,10 +135,9 @@ def of(config: Mapping[str, Any], frozen: Mapping[str, FrozenScene | Mapping[str
         animate=animate,
         overrides=values,
         integrator=sampling.get("integrator") or "path",
-        layers=config.get("layers") or {},
-    )
         max_depth=sampling.get("max_depth"),
         rr_depth=sampling.get("rr_depth"),
-    )
         shutter=None if shutter is None else (float(shutter[0]), float(shutter[1])),
         film=config.get("film") or {},
+        layers=config.get("layers") or {},
+    )
