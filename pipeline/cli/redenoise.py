@@ -36,7 +36,7 @@ def _radius(ctx: click.Context, param: click.Parameter, window: int | None) -> i
 @click.option(
     "--lambda", "lambda_", type=float, metavar="X", help="λ of the denoiser: above 1 keeps more detail and noise."
 )
-@click.option("--lambda-map", metavar="MAP", help="EXR with λ per pixel; none leaves out the version's own.")
+@click.option("--lambda-map", metavar="MAP", help="EXR or PNG with λ per pixel; none leaves out the version's own.")
 @click.option("--backend", metavar="NAME", help="Another denoiser: kpcn, oidn or none.")
 @click.option("--preset", metavar="NAME", help="Another network: fast or paper.")
 @click.option(

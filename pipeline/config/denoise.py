@@ -33,7 +33,7 @@ class Denoise(ConfigModel):
     )
     lambda_map: PathText | None = Field(
         default=None,
-        description="EXR with λ per pixel (channel Y, else R, else its first), in place of `lambda`; null: none.",
+        description="EXR with λ per pixel (channel Y, else R, else its first), or PNG (black 1, white 10); null: none.",
     )
     lambda_by_shape: dict[Id, Lambda] = Field(
         default_factory=dict,

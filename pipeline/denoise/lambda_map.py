@@ -13,9 +13,10 @@ import OpenEXR
 from numpy.typing import NDArray
 
 from pipeline.config.values import LAMBDA_RANGE
-from pipeline.errors import ConfigError
+from pipeline.errors import AssetError, ConfigError
+from pipeline.images.masks import read_mask
 
-__all__ = ["compose", "constant", "read"]
+__all__ = ["compose", "constant", "of_grey", "read"]
 
 Array = NDArray[np.float32]
 
@@ -23,10 +24,10 @@ KEY = "denoise.lambda_map"
 
 
 def read(path: Path, shape: tuple[int, int] | None = None) -> Array:
-    """A painted map: channel `Y` of an EXR, else `R`, else the first one, clipped to 1 … 10.
+    """A painted map, clipped to 1 … 10: channel `Y` of an EXR, else `R`, else the first one; of a PNG see `of_grey`.
 
     Args:
-        path: of the EXR.
+        path: of the EXR or PNG.
         shape: (H, W) that it must have; None takes any.
 
     Returns:
@@ -35,6 +36,33 @@ def read(path: Path, shape: tuple[int, int] | None = None) -> Array:
     Raises:
         ConfigError: it cannot be read, has values that are not finite, or is of another size.
     """
+    values = _grey(path) if path.suffix.lower() == ".png" else _channel(path)
+    if shape is not None and values.shape != shape:
+        (rows, columns), (height, width) = values.shape, shape
+        raise ConfigError(f"the λ map is {columns}×{rows} pixels, the frame {width}×{height}", path=path, key=KEY)
+    if not np.isfinite(values).all():
+        raise ConfigError("the λ map has values that are not finite", path=path, key=KEY)
+    return np.clip(values, *LAMBDA_RANGE)
+
+
+def of_grey(grey: Array) -> Array:
+    """λ of a grey that is painted in 0 … 1: black is 1 (neutral), white 10, and equal steps are equal factors.
+
+    >>> of_grey(np.array([[0.0, 0.5, 1.0]], np.float32)).round(2).tolist()
+    [[1.0, 3.16, 10.0]]
+    """
+    least, most = LAMBDA_RANGE
+    return np.clip((least * (most / least) ** grey).astype(np.float32), least, most)
+
+
+def _grey(path: Path) -> Array:
+    try:
+        return of_grey(read_mask(path))
+    except AssetError as error:
+        raise ConfigError("the λ map cannot be read as a PNG", path=path, key=KEY) from error
+
+
+def _channel(path: Path) -> Array:
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: channel.pixels for name, channel in file.parts[0].channels.items()}
@@ -43,13 +71,7 @@ def read(path: Path, shape: tuple[int, int] | None = None) -> Array:
     name = next((name for name in ("Y", "R", *channels) if name in channels), None)
     if name is None:
         raise ConfigError("the λ map has no channels", path=path, key=KEY)
-    values = np.asarray(channels[name], np.float32)
-    if shape is not None and values.shape != shape:
-        (rows, columns), (height, width) = values.shape, shape
-        raise ConfigError(f"the λ map is {columns}×{rows} pixels, the frame {width}×{height}", path=path, key=KEY)
-    if not np.isfinite(values).all():
-        raise ConfigError("the λ map has values that are not finite", path=path, key=KEY)
-    return np.clip(values, *LAMBDA_RANGE)
+    return np.asarray(channels[name], np.float32)
 
 
 def compose(

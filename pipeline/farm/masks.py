@@ -25,7 +25,7 @@ def freeze_masks(shot: Shot, config: dict[str, Any], blobs: Path) -> None:
 
     Raises:
         AssetError: the importance mask, or a reference, is not an image, or not of the frame's size.
-        ConfigError: the λ map is not an EXR, or not of the frame's size.
+        ConfigError: the λ map is not an EXR or PNG, or not of the frame's size.
     """
     width, height = shot.resolution or (0, 0)
     if shot.sampling.importance is not None:
@@ -48,12 +48,12 @@ def freeze_lambda_map(path: Path, shape: tuple[int, int] | None, blobs: Path) ->
     """Puts a λ map into the blob directory, and returns the blob's name.
 
     Args:
-        path: an EXR.
+        path: an EXR or PNG.
         shape: (H, W) that it must have, where that is known.
         blobs: the blob directory.
 
     Raises:
-        ConfigError: it is not an EXR, or of another size.
+        ConfigError: it is not an EXR or PNG, or of another size.
     """
     lambda_map.read(path, shape)
     return content.put(blobs, path)

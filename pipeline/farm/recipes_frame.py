@@ -300,7 +300,7 @@ def _deliverable(
         fps=Fraction(job.config["fps"]),
         job_hash=job.hash,
         samples_per_pixel=float(frame.count.mean(dtype=np.float64)),
-        lambda_=float(job.config["denoise"]["lambda"]),
+        lambda_=float(lambda_.mean(dtype=np.float64)),
         layers=layers,
         world_to_camera=None if camera is None else np.array(camera),
         world_to_ndc=None if film is None else deliverable.world_to_ndc(np.array(film), width, height),

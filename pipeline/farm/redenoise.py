@@ -18,8 +18,8 @@ from pipeline.config.frames import FrameRange
 from pipeline.config.load import overlaid
 from pipeline.denoise.weights import fingerprint
 from pipeline.errors import ConfigError
+from pipeline.farm import blob_mirror, names, plan
 from pipeline.farm import job as jobs
-from pipeline.farm import names, plan
 from pipeline.farm.control import Control
 from pipeline.farm.environments import Weights, environment_for, environment_of, weights_of
 from pipeline.farm.job import Frozen, Job, Replay, wanted_frames
@@ -33,7 +33,6 @@ from pipeline.farm.submission import (
     Prepared,
     Result,
     Show,
-    blobs_of,
     check_store,
     claim_all,
     deliver,
@@ -133,7 +132,7 @@ def _freeze_map(path: str | None, rendered: Job, store: Store, frame: Frame) -> 
     """The blob of a λ map, which must have the size of the rendered frames; None leaves maps out.
 
     Raises:
-        ConfigError: it is not there, not an EXR, or of another size.
+        ConfigError: it is not there, not an EXR or PNG, or of another size.
     """
     from pipeline.farm.masks import freeze_lambda_map  # brings numpy
 
@@ -142,7 +141,7 @@ def _freeze_map(path: str | None, rendered: Job, store: Store, frame: Frame) -> 
     if not Path(path).is_file():
         raise ConfigError(f"λ map {path} does not exist", path="--lambda-map", key=MAP)
     height, width = Products(store, rendered).read(names.samples(frame, 0)).arrays["map"].shape
-    return freeze_lambda_map(Path(path), (height, width), blobs_of(store))
+    return freeze_lambda_map(Path(path), (height, width), blob_mirror.directory(store))
 
 
 def _require_buffers(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 import pytest
+from PIL import Image
 
 from pipeline.denoise.lambda_map import compose, constant, read
 from pipeline.errors import ConfigError
@@ -52,6 +53,18 @@ def test_a_map_with_values_that_are_not_finite_is_refused(tmp_path: Path) -> Non
 
     with pytest.raises(ConfigError, match="not finite"):
         read(paint(tmp_path / "map.exr", Y=values))
+
+
+def test_a_png_is_neutral_where_it_is_black_and_ten_where_it_is_white(tmp_path: Path) -> None:
+    grey = Image.fromarray(np.array([[0, 51, 255]], np.uint8))
+    grey.save(tmp_path / "map.png")
+
+    assert read(tmp_path / "map.png", (1, 3))[0] == pytest.approx([1.0, 10**0.2, 10.0])
+    with pytest.raises(ConfigError, match=r"map\.png: denoise\.lambda_map: the λ map is 3×1 pixels, the frame 8×6$"):
+        read(tmp_path / "map.png", (6, 8))
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    with pytest.raises(ConfigError, match=r"bad\.png: denoise\.lambda_map: the λ map cannot be read as a PNG"):
+        read(tmp_path / "bad.png")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture"])

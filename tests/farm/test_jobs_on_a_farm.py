@@ -60,6 +60,16 @@ def test_frames_share_a_budget_and_stop_at_their_target_or_at_its_end(rig: Any) 
     assert sum(taken) == 4 * 4 * 64 and len(set(taken)) > 1
 
 
+def test_rounds_that_only_guide_are_denoised_from_fewer_frames_and_the_last_one_from_all(rig: Any) -> None:
+    job = rig.submit("drafted", frames=range(1, 4), slices=1, every_round=True, radius=2, draft_radius=0)
+
+    assert rig.finish(job) == "done"
+    assert rig.deliverables(job) == rig.made_here(job)
+    products = Products(rig.store, job)
+    assert [products.exists(names.draft(frame, r)) for frame in job.frames for r in (0, 1)] == [True] * 6
+    assert [products.exists(names.denoised(frame, r)) for frame in job.frames for r in (0, 1)] == [False, True] * 3
+
+
 def test_a_message_that_is_delivered_twice_makes_one_product(rig: Any) -> None:
     job = rig.claim("doubled", frames=range(1, 2), rounds=1, slices=1, light_seconds=0.5)
     queue = queue_name("light", device_of(job.environment), job.environment_key)

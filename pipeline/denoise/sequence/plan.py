@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.values import LAMBDA_RANGE
+from pipeline.denoise.lambda_map import of_grey
 from pipeline.denoise.sequence.files import find
 from pipeline.denoise.sequence.layers import Layout, recognises, resolve
 from pipeline.denoise.sequence.mapping import PACKAGED, ChannelMapping, load
@@ -126,7 +127,7 @@ def _sized(window: DataWindow) -> str:
 
 
 def _lambda_map(path: Path, window: DataWindow) -> NDArray[np.float32]:
-    values = read_mask(path)
+    values = of_grey(read_mask(path)) if path.suffix.lower() == ".png" else read_mask(path)
     left, top, right, bottom = window
     if values.shape != (bottom - top + 1, right - left + 1):
         height, width = values.shape
