@@ -1,13 +1,27 @@
-"""Settings that the schema knows and that nothing here can carry out yet."""
+"""What the weights that are there decide: which guide `auto` is, and what a shot may not ask for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pipeline.config.problems import Problem, Source
+from pipeline.config.sampling import NOISY_METRICS
 from pipeline.config.shot import Shot
 
-__all__ = ["require_available"]
+__all__ = ["require_available", "resolved"]
+
+
+def resolved(shot: Shot) -> Shot:
+    """The shot with the guide that `sampling.guide: auto` stands for: `error` where its weights are there, and else
+    `variance`.
+
+    Raises:
+        ConfigError: a model card is damaged.
+    """
+    if shot.sampling.guide != "auto":
+        return shot
+    guide = "error" if _predicted(shot) else "variance"
+    return shot.model_copy(update={"sampling": shot.sampling.model_copy(update={"guide": guide})})
 
 
 def require_available(shot: Shot, source: Source | None = None) -> None:
@@ -42,17 +56,32 @@ def _denoiser(shot: Shot) -> Iterator[Problem]:
         )
 
 
+def _predicted(shot: Shot) -> bool:
+    """Whether weights are there that predict the denoiser's errors in the shot's metric."""
+    from pipeline.denoise import weights
+
+    preset, metric = shot.denoise.preset, shot.sampling.metric
+    return shot.denoise.backend == "kpcn" and weights.predictor_of(preset, metric) is not None
+
+
 def _predictor(shot: Shot) -> Iterator[Problem]:
     from pipeline.denoise import weights
 
     preset, metric = shot.denoise.preset, shot.sampling.metric
+    if shot.sampling.guide == "auto" and metric not in NOISY_METRICS and not _predicted(shot):
+        yield Problem(
+            ("sampling", "metric"),
+            f"nothing predicts {metric} of denoise.backend {shot.denoise.backend}, and without a prediction "
+            f"the guide is variance, which knows the metrics {' and '.join(NOISY_METRICS)}",
+            f"use {' or '.join(NOISY_METRICS)}",
+        )
     if shot.sampling.guide != "error":
         return
     if shot.denoise.backend != "kpcn":
         yield Problem(
             ("sampling", "guide"),
             f"guide error predicts the errors of the denoiser kpcn, and denoise.backend is {shot.denoise.backend}",
-            "use denoise.backend kpcn, or guide variance or uniform",
+            "use denoise.backend kpcn, or guide auto, variance or uniform",
         )
     elif weights.predictor_of(preset, metric) is None:
         known = weights.predicted_metrics(preset)

@@ -22,8 +22,8 @@ class Denoise(ConfigModel):
     """The denoiser, and λ, with which artists trade noise against detail."""
 
     backend: Literal["none", "oidn", "kpcn"] = Field(
-        default="none",
-        description="none; oidn: Intel Open Image Denoise (extra `oidn`); kpcn: the kernel-predicting network.",
+        default="kpcn",
+        description="kpcn: the kernel-predicting network; oidn: Intel Open Image Denoise (extra `oidn`); none.",
     )
     preset: Literal["fast", "paper"] = Field(
         default="fast", description="Size of the network: fast (5×5 kernels, multi-scale) or paper (21×21)."

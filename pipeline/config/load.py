@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.available import require_available
+from pipeline.config.available import require_available, resolved
 from pipeline.config.inheritance import read_layers
 from pipeline.config.problems import KeyPath, Problem, Source, nearest, problems_of
 from pipeline.config.references import missing_references
@@ -56,7 +56,7 @@ def load_explained(where: Path | str, overrides: Mapping[str, Any] | None = None
     if problems:
         raise source.error(problems)
     require_available(shot, source)
-    return shot, source
+    return resolved(shot), source
 
 
 def overlaid(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Shot:
@@ -76,7 +76,7 @@ def overlaid(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Shot:
     except ValidationError as error:
         raise source.error(problems_of(error, Shot)) from error
     require_available(shot, source)
-    return shot
+    return resolved(shot)
 
 
 def find_shot(where: Path | str) -> Path:

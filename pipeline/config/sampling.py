@@ -55,8 +55,10 @@ class Sampling(ConfigModel):
         lt=1,
         description="Rounds stop when the predicted error's mean is at most this, its 99th percentile at most 3×.",
     )
-    guide: Literal["variance", "uniform", "error", "oracle"] = Field(
-        default="variance", description="What steers samples: relative variance, nothing, predicted or true error."
+    guide: Literal["auto", "variance", "uniform", "error", "oracle"] = Field(
+        default="auto",
+        description="What steers samples: relative variance, nothing, predicted or true error. "
+        "auto: error where the denoiser's is predicted, else variance.",
     )
     metric: Metric = Field(
         default="smape",

@@ -61,7 +61,7 @@ def test_a_key_of_another_section_is_told_where_it_belongs(studio):
 def test_a_wrong_word_is_told_with_the_nearest_one(studio):
     studio(YAML.replace("first_spp: 16", "guide: varience"))
     assert refusal() == (
-        "shots/shot_010/shot.yaml:5: sampling.guide: must be variance, uniform, error or oracle, not 'varience'"
+        "shots/shot_010/shot.yaml:5: sampling.guide: must be auto, variance, uniform, error or oracle, not 'varience'"
         " (did you mean variance?)"
     )
 
@@ -152,7 +152,7 @@ def test_all_missing_files_are_told_together(studio):
     [
         ({"denoise.backend": "kpcn"}, "none are shipped yet (use oidn or none)"),
         (
-            {"sampling.guide": "error"},
+            {"sampling.guide": "error", "denoise.backend": "none"},
             "guide error predicts the errors of the denoiser kpcn, and denoise.backend is none",
         ),
         ({"sampling.guide": "oracle"}, "guide oracle needs a reference, such as reference.%04d.exr"),

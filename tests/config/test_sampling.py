@@ -49,6 +49,28 @@ def test_every_metric_of_the_schema_has_a_definition() -> None:
     assert set(METRICS) == set(ERROR_MAPS)
 
 
+def test_auto_follows_the_weights_that_are_there(shot: Path, shipped: Path) -> None:
+    assert load_shot(shot).sampling.guide == "variance"
+
+    ship(shipped, weights.predictor("fast"), metrics=["smape"])
+
+    assert load_shot(shot).sampling.guide == "error"
+    assert load_shot(shot, {"sampling.metric": "mrse"}).sampling.guide == "variance"
+    assert load_shot(shot, {"denoise.backend": "none"}).sampling.guide == "variance"
+    assert load_shot(shot, {"sampling.guide": "uniform"}).sampling.guide == "uniform"
+
+
+def test_a_metric_that_nothing_predicts_needs_another_guide_than_auto(shot: Path, shipped: Path) -> None:
+    told = refusal(shot, {"sampling.metric": "dssim"})
+
+    assert "sampling.metric: nothing predicts dssim of denoise.backend kpcn" in told
+    assert told.endswith("(use smape or mrse)")
+
+    ship(shipped, weights.predictor("fast", "dssim"), metrics=["dssim"])
+
+    assert load_shot(shot, {"sampling.metric": "dssim"}).sampling.guide == "error"
+
+
 @pytest.mark.parametrize(("guide", "metric"), [("variance", "dssim"), ("uniform", "ms_dssim")])
 def test_what_variance_cannot_tell_is_refused(shot: Path, guide: str, metric: str) -> None:
     told = refusal(shot, {"sampling.guide": guide, "sampling.metric": metric})

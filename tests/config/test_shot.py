@@ -24,8 +24,8 @@ def test_three_keys_make_a_shot():
     shot = Shot.model_validate(MINIMAL)
     assert (shot.fps, shot.resolution, shot.camera, shot.priority) == (24, None, None, 5)
     assert (shot.sampling.guide, shot.denoise.backend, shot.denoise.lambda_, shot.denoise.radius) == (
-        "variance",
-        "none",
+        "auto",
+        "kpcn",
         1,
         1,
     )
