@@ -15,42 +15,85 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pipeline.errors import StoreError
+from pipeline.errors import ConfigError, StoreError
 
-__all__ = ["TRANSFORM", "png_bytes", "to_display", "to_png"]
+__all__ = ["DISPLAY", "TRANSFORM", "VIEW", "displays", "png_bytes", "shader", "to_display", "to_png"]
 
 _CONFIG = "cg-config-v2.1.0_aces-v1.3_ocio-v2.3"
 _SOURCE = "Linear Rec.709 (sRGB)"
-_DISPLAY = "sRGB - Display"
-_VIEW = "ACES 1.0 - SDR Video"
+DISPLAY = "sRGB - Display"
+VIEW = "ACES 1.0 - SDR Video"
 
-TRANSFORM = f"ocio://{_CONFIG}: {_SOURCE} > {_DISPLAY} / {_VIEW}"
+TRANSFORM = f"ocio://{_CONFIG}: {_SOURCE} > {DISPLAY} / {VIEW}"
 """The transform's full name; every PNG carries it as the text `ViewingTransform`."""
 
 
 @lru_cache(maxsize=1)
-def _processor() -> Any:
+def _config() -> Any:
     import PyOpenColorIO as ocio
 
-    config = ocio.Config.CreateFromBuiltinConfig(_CONFIG)
-    transform = config.getProcessor(_SOURCE, _DISPLAY, _VIEW, ocio.TRANSFORM_DIR_FORWARD)
-    return transform.getDefaultCPUProcessor()
+    return ocio.Config.CreateFromBuiltinConfig(_CONFIG)
 
 
-def to_display(rgb: NDArray[Any], *, exposure: float = 0.0) -> NDArray[np.uint8]:
-    """What an sRGB display shows of an image.
+@lru_cache(maxsize=32)
+def _transform(display: str, view: str) -> Any:
+    import PyOpenColorIO as ocio
+
+    if view not in displays().get(display, ()):
+        raise ConfigError(f"there is no view {view!r:.60} of a display {display!r:.60}")
+    return _config().getProcessor(_SOURCE, display, view, ocio.TRANSFORM_DIR_FORWARD)
+
+
+@lru_cache(maxsize=32)
+def _processor(display: str, view: str) -> Any:
+    return _transform(display, view).getDefaultCPUProcessor()
+
+
+@lru_cache(maxsize=1)
+def displays() -> dict[str, tuple[str, ...]]:
+    """Views by display, of the displays that a web page can be shown on: those of the standard dynamic range."""
+    config = _config()
+    ranges = {name: tuple(config.getViews(name)) for name in config.getDisplays()}
+    return {name: views for name, views in ranges.items() if not any("HDR" in view for view in views)}
+
+
+@lru_cache(maxsize=32)
+def shader(display: str, view: str) -> str:
+    """The view transform as GLSL ES 3.0: `vec4 OCIOMain(vec4)`, from scene-linear Rec. 709 to display values.
+
+    Raises:
+        ConfigError: there is no such view, or its program needs tables beside its text.
+    """
+    import PyOpenColorIO as ocio
+
+    described = ocio.GpuShaderDesc.CreateShaderDesc(language=ocio.GPU_LANGUAGE_GLSL_ES_3_0)
+    _transform(display, view).getDefaultGPUProcessor().extractGpuShaderInfo(described)
+    if [*described.getTextures(), *described.get3DTextures()]:
+        raise ConfigError(f"the view {view!r:.60} of {display!r:.60} needs tables, which a page does not have")
+    text: str = described.getShaderText()
+    return text
+
+
+def to_display(
+    rgb: NDArray[Any], *, exposure: float = 0.0, display: str = DISPLAY, view: str = VIEW
+) -> NDArray[np.uint8]:
+    """What a display shows of an image.
 
     Args:
         rgb: H×W×3, scene-linear Rec. 709.
         exposure: stops; +1 doubles the light before the view transform.
+        display, view: of `displays`.
 
     Returns:
         uint8, H×W×3.
+
+    Raises:
+        ConfigError: there is no such view.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"an H×W×3 image is wanted, not {rgb.shape}")
     pixels = np.ascontiguousarray(rgb, dtype=np.float32) * np.float32(2.0**exposure)
-    _processor().applyRGB(pixels)  # in place
+    _processor(display, view).applyRGB(pixels)  # in place
     shown: NDArray[np.uint8] = (np.clip(pixels, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     return shown
 
