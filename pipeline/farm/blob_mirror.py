@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,22 @@ def directory(store: Store) -> Path:
 def push(store: Store, names: Iterable[str]) -> int:
     """Uploads blobs that the store lacks, and those that they name; returns how many. None where it is a directory.
 
+    A blob goes after those that it names: what is in the store is there with all that belongs to it, and need not be on
+    this machine.
+
     Raises:
         StoreError: the store cannot be written.
-        SceneError: a blob is not on this machine, or is damaged.
+        SceneError: a blob is neither there nor on this machine, or is damaged.
     """
     if store.path(BLOBS) is not None:
         return 0
     folder, pushed = directory(store), 0
-    for name, path in _closure(names, lambda name: blobs.resolve(folder, name, {})):
-        if not store.exists(f"{BLOBS}/{name}"):
-            pushed += store.create(f"{BLOBS}/{name}", path.read_bytes())
+    for name in sorted(set(names)):
+        if store.exists(f"{BLOBS}/{name}"):
+            continue
+        path = blobs.resolve(folder, name, {})
+        pushed += push(store, listed_in(name, path))
+        pushed += store.create(f"{BLOBS}/{name}", path.read_bytes())
     return pushed
 
 
@@ -60,8 +66,12 @@ def fetch(store: Store, names: Iterable[str]) -> Path:
     """
     folder = directory(store)
     if store.path(BLOBS) is None:
-        for _ in _closure(names, lambda name: _downloaded(store, folder, name)):
-            pass
+        pending, seen = sorted(set(names)), set(names)
+        while pending:
+            name = pending.pop()
+            more = listed_in(name, _downloaded(store, folder, name)) - seen
+            seen |= more
+            pending += sorted(more)
     return folder
 
 
@@ -100,18 +110,6 @@ def listed_in(name: str, path: Path) -> set[str]:
         return mentioned(json.loads(path.read_bytes()))
     except ValueError:
         return set()
-
-
-def _closure(names: Iterable[str], find: Callable[[str], Path]) -> Iterator[tuple[str, Path]]:
-    """The blobs, and those that they name, each with its file."""
-    pending, seen = sorted(set(names)), set(names)
-    while pending:
-        name = pending.pop()
-        path = find(name)
-        yield name, path
-        more = listed_in(name, path) - seen
-        seen |= more
-        pending += sorted(more)
 
 
 def _downloaded(store: Store, folder: Path, name: str) -> Path:

@@ -283,6 +283,11 @@ class Board:
     # --- the end ------------------------------------------------------------------------------------------------
 
     @property
+    def can_start(self) -> bool:
+        """Something of the job is at work, or can be sent now."""
+        return bool(self.ready) and not self.state.held
+
+    @property
     def is_done(self) -> bool:
         """The report is there, and speaks of every frame."""
         return is_done(self.plan, self)

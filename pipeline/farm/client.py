@@ -181,7 +181,7 @@ class Farm:
 
     def on_hold(self) -> str | None:
         """Why nothing runs on the store, if it is full; else None."""
-        from pipeline.farm.dispatch import held_because
+        from pipeline.farm.full_store import held_because
 
         return self._ask(lambda queues: held_because(queues.redis, self.store.url), None)
 

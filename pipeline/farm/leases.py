@@ -152,10 +152,17 @@ class Leases:
                     log.warning("lease of %s cannot be given back, it will expire: %s", ticket.task, error)
 
     def _keep(self) -> None:
+        pause = min(PROGRESS_SECONDS, self._heartbeat / 2)
+        before = time.monotonic()
         while True:
-            time.sleep(min(PROGRESS_SECONDS, self._heartbeat / 2))
+            time.sleep(pause)
             with self._lock:
                 now = time.monotonic()
+                if (asleep := now - before - pause) > self._heartbeat:
+                    # The process was stopped, or the machine slept: that is not the task's time.
+                    for lease in self._held:
+                        lease.moved += asleep
+                before = now
                 stuck = [lease for lease in self._held if now - lease.moved > self._stuck_seconds]
                 for lease in self._held:
                     if lease not in stuck and now >= lease.due and lease.moved < math.inf:

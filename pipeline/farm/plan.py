@@ -206,6 +206,7 @@ class _Walk:
     def __init__(self, job: JobPlan, sight: Dependencies, *, beyond_budgets: bool = True) -> None:
         self.job, self.sight, self.beyond_budgets = job, sight, beyond_budgets
         self.seen: set[str] = set()
+        self.gated: set[str] = set()
         self.ready: list[str] = []
         self.parked: list[str] = []
 
@@ -222,7 +223,12 @@ class _Walk:
         sight, pending = self.sight, [goal]
         while pending:
             task = pending.pop()
-            if task in self.seen or sight.has(task) or self._is_gated(task):
+            if task in self.seen or task in self.gated or sight.has(task):
+                continue
+            if self._is_gated(task):  # what it reads is made all the same: that is what is to be approved
+                self.gated.add(task)
+                if self.beyond_budgets or names.parse(task).kind != "budget":
+                    pending.extend(sight.missing(task))
                 continue
             self.seen.add(task)
             if sight.has(names.failure(task)):

@@ -25,7 +25,7 @@ from pipeline.config.problems import nearest
 from pipeline.config.shot import Shot
 from pipeline.denoise.weights import fingerprint
 from pipeline.errors import ConfigError, PenumbraError, SceneError, StoreError
-from pipeline.farm import attempts
+from pipeline.farm import attempts, blob_mirror
 from pipeline.farm.client import Farm
 from pipeline.farm.environments import Weights, environment_for, environment_of, weights_of
 from pipeline.farm.job import Frozen, Job, claim, deactivate
@@ -41,7 +41,6 @@ __all__ = [
     "Result",
     "Show",
     "above_target",
-    "blobs_of",
     "check_store",
     "claim_all",
     "deliver",
@@ -183,7 +182,7 @@ def prepare(
 
     Args:
         shots: to submit.
-        store: that takes the frozen scenes, by content.
+        store: whose directory of frozen files takes the scenes, by content.
         environment: of the workers that will render, with its `key`.
         weights: that they have, for shots that ask for a network.
 
@@ -193,7 +192,7 @@ def prepare(
     """
     from pipeline.farm.masks import freeze_masks  # brings numpy
 
-    blobs = blobs_of(store)
+    blobs = blob_mirror.directory(store)
     prepared: list[Prepared] = []
     problems: list[PenumbraError] = []
     for shot in shots:
@@ -216,18 +215,6 @@ def prepare(
     if problems:
         raise type(problems[0])("\n".join(str(problem) for problem in problems))
     return prepared
-
-
-def blobs_of(store: Store) -> Path:
-    """The directory that frozen files go to.
-
-    Raises:
-        StoreError: the store is not a local one.
-    """
-    blobs = store.path(BLOBS)
-    if blobs is None:
-        raise StoreError(f"{store.url} is not a local directory, where frozen scenes must go")
-    return blobs
 
 
 def remarks(shot: Shot) -> list[str]:
@@ -255,6 +242,9 @@ def _check_lambda_by_shape(shot: Shot, scenes: Iterable[FrozenScene]) -> None:
 def claim_all(prepared: Iterable[Prepared], store: Store, *, owner: str | None = None) -> list[Claimed]:
     """Claims a version for each shot, or attaches to the one that is the same.
 
+    What a bucket lacks of their frozen files is uploaded before, so that workers find it; and once more after, since a
+    clean-up between the two saw no job that needs it.
+
     Args:
         prepared: the shots.
         store: where they go.
@@ -265,8 +255,11 @@ def claim_all(prepared: Iterable[Prepared], store: Store, *, owner: str | None =
     """
     claimed, who = [], owner or getpass.getuser()
     for each in prepared:
-        frames = each.shot.frame_list
-        job, attached = claim(store, each.shot.shot, each.frozen, frames=frames, priority=each.shot.priority, owner=who)
+        frames, frozen = each.shot.frame_list, each.frozen
+        files = blob_mirror.blobs_of(frozen.config, frozen.scenes.values())
+        blob_mirror.push(store, files)
+        job, attached = claim(store, each.shot.shot, frozen, frames=frames, priority=each.shot.priority, owner=who)
+        blob_mirror.push(store, files)
         claimed.append(Claimed(job, attached, tuple(frames), each.warnings))
     return claimed
 

@@ -40,7 +40,7 @@ def test_a_full_store_stops_the_job_without_an_attempt_lost_and_it_resumes(small
     assert "the disk is full" in reason
     rig.wait_for(lambda: not rig.farm.running(job))
     assert rig.failures(job) == []
-    assert sum(rig.farm.queues().values()) == 0
+    rig.wait_for(lambda: sum(rig.farm.queues().values()) == 0)
     assert job.id in jobs.active(rig.store)
 
     ballast.unlink()

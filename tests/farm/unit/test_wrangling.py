@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.terms import Terms
 from pipeline.errors import ConfigError
-from pipeline.farm import control, plan, roster
+from pipeline.farm import control, names, plan, roster
 from pipeline.farm.control import AFTER_TASK, Control, ControlState, Record
 from pipeline.farm.frame_order import arrange, first_pass
 from pipeline.farm.health import Health
@@ -225,6 +226,20 @@ def test_a_gate_after_the_first_round_lets_round_zero_through_and_nothing_more()
     assert plan.is_at_gate(job, there) and not plan.is_at_gate(job, Nothing())
     assert plan.runnable(JobPlan((1, 2), 3), there) == ["samples/0001/r01", "samples/0002/r01"]
     assert plan.after(job, "rounds/0001/r00/error", there) == []
+
+
+@pytest.mark.parametrize("shape", [{}, {"radius": 1, "every_round": True}, {"radius": 1, "budget": True}])
+def test_all_of_the_first_round_is_made_before_a_gate(shape: dict[str, Any]) -> None:
+    job, made = JobPlan((1, 2), 3, gate=1, **shape), Nothing()
+    while ready := plan.runnable(job, made):
+        assert not plan.is_at_gate(job, made)
+        for task in ready:
+            made.there.add(task)
+            assert set(plan.after(job, task, made)) <= set(plan.runnable(job, made))
+
+    errors = {"rounds/0001/r00/error", "rounds/0002/r00/error"}
+    assert plan.is_at_gate(job, made) and errors <= made.there
+    assert {names.parse(task).round for task in made.there} == {0}
 
 
 def test_frames_that_are_held_are_made_only_where_others_need_them() -> None:
