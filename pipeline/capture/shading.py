@@ -21,6 +21,7 @@ Units: half the width of the photographed patch. It lies in z = 0, its centre at
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from pipeline.capture.maps import Maps
 
-__all__ = ["Grid", "Shot", "grid", "half_vectors", "irradiance", "render", "shots"]
+__all__ = ["Grid", "Shot", "grid", "half_vectors", "irradiance", "reflected", "render", "shots"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,22 @@ def render(maps: Maps, shot: Shot, where: Grid | None = None) -> Tensor:
     """
     height, width = maps.size
     where = where or grid(height, width, device=maps.diffuse.device, dtype=maps.diffuse.dtype)
-    lx, ly, lz, far = _towards(shot.light, where)
-    vx, vy, vz, _ = _towards(shot.camera, where)
+    *light, far = _towards(shot.light, where)
+    *camera, _ = _towards(shot.camera, where)
+    return reflected(maps, light, camera) / far[:, :, None] * shot.power[..., None, None]
+
+
+def reflected(maps: Maps, light: Sequence[Tensor], camera: Sequence[Tensor]) -> Tensor:
+    """f · cosθl, of directions in the frame in which the maps' normals are told.
+
+    Args:
+        maps: B materials.
+        light, camera: x, y and z of unit vectors, B×N×H×W each.
+
+    Returns:
+        B×N×3×H×W, zero where light or camera lie below the shading normal's horizon.
+    """
+    (lx, ly, lz), (vx, vy, vz) = light, camera
     hx, hy, hz = lx + vx, ly + vy, lz + vz
     inverse = torch.rsqrt(hx * hx + hy * hy + hz * hz)
     hx, hy, hz = hx * inverse, hy * inverse, hz * inverse
@@ -113,12 +128,12 @@ def render(maps: Maps, shot: Shot, where: Grid | None = None) -> Tensor:
     a2 = maps.roughness[:, :, :, :] ** 4  # B×1×H×W: the one channel stands where N is
     dv = a2 / (math.pi * (sin2 + a2 * (1.0 - sin2)) ** 2) / (_smith(cos_l, a2) * _smith(cos_v, a2))
     s_h, s_l, s_v = _schlick(cos_h), _schlick(cos_l), _schlick(cos_v)
-    lit = torch.where(cos_v > 0, cos_l / far, torch.zeros_like(cos_l))
+    lit = torch.where(cos_v > 0, cos_l, torch.zeros_like(cos_l))
     through = (1.0 - s_l) * (1.0 - s_v) / math.pi
     rho_d, rho_s = maps.diffuse[:, None], maps.specular[:, None]
     clear = 1.0 - rho_s
     f = rho_d * clear * through[:, :, None] + (rho_s + clear * s_h[:, :, None]) * dv[:, :, None]
-    return f * lit[:, :, None] * shot.power[..., None, None]
+    return f * lit[:, :, None]
 
 
 def irradiance(shot: Shot, where: Grid) -> Tensor:

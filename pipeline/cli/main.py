@@ -69,6 +69,8 @@ COMMANDS: dict[str, Entry] = {
         Entry(
             "train", "Networks", "pipeline.cli.train:train", "Train the networks, and make the data they learn from."
         ),
+        Entry("capture", "Materials", "pipeline.cli.capture:capture", "Make a material of flash photographs."),
+        Entry("assets", "Materials", "pipeline.cli.assets:assets", "List captured materials; print the card."),
         Entry("encode", "Networks", "pipeline.cli.encode:encode", "Make a neural map of a texture or an environment."),
         Entry("worker", "Machine", "pipeline.cli.worker:worker", "Work for a farm on this machine."),
         Entry("api", "Machine", "pipeline.cli.api:api", "Serve the farm over HTTP; make tokens."),

@@ -125,7 +125,7 @@ def _bits(path: Path, image: Image.Image) -> int:
 
 def _eight(image: Image.Image, notes: list[str]) -> NDArray[np.float32]:
     image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") and (image.getchannel("A").getextrema()[0] or 0) < 255:
+    if image.mode in ("RGBA", "LA", "PA") and np.asarray(image.getchannel("A")).min() < 255:
         notes.append("transparency is left out")
     if image.mode == "CMYK":
         notes.append("CMYK was converted to RGB: its colours are those of a print, not of the light")
