@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from pipeline.config.values import ConfigModel, Integer, Number
 
-__all__ = ["Film", "Shutter"]
+__all__ = ["Film", "Shutter", "Window", "rendered_size"]
 
 _RADIUS: Final = {"box": 0.5, "tent": 1.0, "gaussian": 2.0, "blackman_harris": 1.5}
 _NEGATIVE: Final = ("mitchell", "catmullrom", "lanczos")
@@ -37,6 +38,34 @@ Shutter = Annotated[
 """When the shutter opens and closes, frames from the frame's own time."""
 
 
+def _four(value: Any) -> tuple[int, int, int, int]:
+    sides = (value,) * 4 if isinstance(value, int) and not isinstance(value, bool) else value
+    if (
+        not isinstance(sides, (list, tuple))
+        or len(sides) != 4
+        or not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= 32768 for n in sides)
+    ):
+        raise ValueError(f"must be four whole numbers of pixels, from 0, not {value!r:.60}")
+    left, top, right, bottom = sides
+    return left, top, right, bottom
+
+
+Four = Annotated[
+    tuple[int, int, int, int],
+    BeforeValidator(_four),
+    WithJsonSchema({"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}),
+]
+
+
+class Window(NamedTuple):
+    """The part of the picture plane that is rendered: its corner in pixels of the frame, and its size."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
 class Film(ConfigModel):
     """What a pixel gathers."""
 
@@ -48,6 +77,12 @@ class Film(ConfigModel):
         ge=0.25,
         le=16,
         description="Where the filter ends, pixels; null: box 0.5, tent 1, gaussian 2 (4 σ), blackman_harris 1.5.",
+    )
+    crop: Four | None = Field(
+        default=None, description="[left, top, right, bottom] in pixels of the frame: nothing outside is rendered."
+    )
+    overscan: Four = Field(
+        default=(0, 0, 0, 0), description="Pixels beyond the frame's sides, one number or [left, top, right, bottom]."
     )
     shutter_steps: Integer = Field(
         default=64, ge=2, le=1024, description="Instants of the shutter that samples are spread over; a power of two."
@@ -67,7 +102,40 @@ class Film(ConfigModel):
             raise ValueError(f"must be a power of two, 2 … 1024, not {steps}")
         return steps
 
+    @model_validator(mode="after")
+    def _has_one_window(self) -> Film:
+        if self.crop is not None:
+            left, top, right, bottom = self.crop
+            if not (left < right and top < bottom):
+                raise ValueError(f"crop: nothing lies within {list(self.crop)}: [left, top, right, bottom]")
+            if any(self.overscan):
+                raise ValueError("overscan goes beyond the frame and crop within it: one of both")
+        return self
+
+    def window(self, width: int, height: int) -> Window:
+        """What is rendered of a frame of this size.
+
+        Raises:
+            ValueError: the crop reaches out of the frame.
+        """
+        if self.crop is not None:
+            left, top, right, bottom = self.crop
+            if right > width or bottom > height:
+                raise ValueError(f"crop {list(self.crop)} reaches out of the frame, which is {width}×{height}")
+            return Window(left, top, right - left, bottom - top)
+        left, top, right, bottom = self.overscan
+        return Window(-left, -top, width + left + right, height + top + bottom)
+
     @property
     def radius(self) -> float:
         """`filter_radius`, or the filter's own; pixels."""
         return _RADIUS[self.filter] if self.filter_radius is None else self.filter_radius
+
+
+def rendered_size(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(width, height) of what a shot's config, as JSON values, has rendered; None where its scene's film says it."""
+    if not config.get("resolution"):
+        return None
+    width, height = config["resolution"]
+    window = Film.model_validate(config.get("film") or {}).window(width, height)
+    return window.width, window.height

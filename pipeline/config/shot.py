@@ -103,6 +103,8 @@ class Shot(ConfigModel):
         resolution = info.data.get("resolution")
         if resolution is not None and 2 * film.radius > min(resolution):
             raise ValueError(f"filter_radius: a filter {2 * film.radius:g} pixels wide is wider than the picture")
+        if resolution is not None:
+            film.window(*resolution)
         return film
 
     @field_validator("scene")
@@ -134,6 +136,14 @@ class Shot(ConfigModel):
     def resolve(self, path: str) -> Path:
         """`path` as written in the shot, from the shot's directory unless it is absolute."""
         return Path(path) if Path(path).is_absolute() else self.directory / path
+
+    @property
+    def rendered_size(self) -> tuple[int, int] | None:
+        """(width, height) of what is rendered: the frame, its crop, or with its overscan. None: as the scene says."""
+        if self.resolution is None:
+            return None
+        window = self.film.window(*self.resolution)
+        return window.width, window.height
 
     @property
     def scene_per_frame(self) -> bool:

@@ -141,9 +141,10 @@ def _assumed(limits: Limits, pixels: int, frames: int, settings: FarmConfig, slo
 
 def _size(prepared: Prepared, blobs: Path) -> tuple[int, int]:
     """(width, height): the shot's, else that of the film of its first scene."""
-    if prepared.shot.resolution is not None:
-        return prepared.shot.resolution
+    if (size := prepared.shot.rendered_size) is not None:
+        return size
     scene = next(iter(prepared.frozen.scenes.values()))
     film = ElementTree.parse(blobs / scene["xml"]).find(".//film")
     told = {} if film is None else {each.get("name"): each.get("value") for each in film.findall("integer")}
-    return int(told.get("width") or FILM[0]), int(told.get("height") or FILM[1])
+    window = prepared.shot.film.window(int(told.get("width") or FILM[0]), int(told.get("height") or FILM[1]))
+    return window.width, window.height

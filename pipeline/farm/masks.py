@@ -27,7 +27,7 @@ def freeze_masks(shot: Shot, config: dict[str, Any], blobs: Path) -> None:
         AssetError: the importance mask, or a reference, is not an image, or not of the frame's size.
         ConfigError: the λ map is not an EXR or PNG, or not of the frame's size.
     """
-    width, height = shot.resolution or (0, 0)
+    width, height = shot.rendered_size or (0, 0)
     if shot.sampling.importance is not None:
         path = shot.resolve(shot.sampling.importance)
         rows, columns = read_mask(path).shape

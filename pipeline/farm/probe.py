@@ -82,6 +82,7 @@ def _small(frozen: Frozen, size: tuple[int, int]) -> Frozen:
     config: dict[str, Any] = dict(frozen.config)
     scale = min(1.0, WIDTH / size[0])
     config["resolution"] = [max(8, round(length * scale)) for length in size]
+    config["film"] = {**(config.get("film") or {}), "crop": None, "overscan": [0, 0, 0, 0]}
     config["sampling"] = {
         **config["sampling"],
         **{"first_spp": FIRST_SPP, "max_spp": MAX_SPP, "budget_spp": None, "target_error": 0.0, "importance": None},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -140,7 +141,8 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     sums, is_clean = Moments.from_arrays(made.arrays), config.backend != "none"
     page = replace(page, extras=tuple(extra_layers(wanted, sums, made.facts, frame, beauty, denoised=is_clean)))
     exr, clamped = deliverable.encode(page)
-    png = viewing.png_bytes(viewing.to_display(beauty), text={"ViewingTransform": viewing.TRANSFORM})
+    shown = viewing.to_display(_shown(beauty, made.facts.get("window")))
+    png = viewing.png_bytes(shown, text={"ViewingTransform": viewing.TRANSFORM})
     stem = f"{job.shot}.{names.frame_text(number)}"
     written = {}
     for kind, file, data in (("exr", f"frames/{stem}.exr", exr), ("png", f"review/{stem}.png", png)):
@@ -164,6 +166,12 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
         "degraded": clean.facts["degraded"],
     }
     return facts, {}
+
+
+def _shown(beauty: NDArray[np.float32], window: Sequence[int] | None) -> NDArray[np.float32]:
+    """What is looked at: the picture without its overscan."""
+    x, y, width, height = window or (0, 0, beauty.shape[1], beauty.shape[0])
+    return beauty[max(-y, 0) : height - y, max(-x, 0) : width - x]
 
 
 def _judged(
@@ -294,6 +302,8 @@ def _deliverable(
         "lambda": lambda_,
     }
     film, camera = facts.get("world_to_film"), facts.get("world_to_camera")
+    window = facts.get("window")
+    x, y, full_width, full_height = window or (0, 0, width, height)
     return deliverable.Deliverable(
         shot=job.shot,
         frame=number,
@@ -303,5 +313,8 @@ def _deliverable(
         lambda_=float(lambda_.mean(dtype=np.float64)),
         layers=layers,
         world_to_camera=None if camera is None else np.array(camera),
-        world_to_ndc=None if film is None else deliverable.world_to_ndc(np.array(film), width, height),
+        world_to_ndc=None
+        if film is None
+        else deliverable.world_to_ndc(np.array(film), full_width, full_height, corner=(x, y)),
+        window=None if window is None else (x, y, full_width, full_height),
     )

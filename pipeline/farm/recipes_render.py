@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.config.film import rendered_size
 from pipeline.device import set_variant
 from pipeline.errors import AssetError, ProductError
 from pipeline.farm import names
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["buffers", "passes", "samples"]
 
-_SCENE_FACTS = ("shapes", "mattes", "aovs", "world_to_camera", "world_to_film")
+_SCENE_FACTS = ("shapes", "mattes", "aovs", "window", "world_to_camera", "world_to_film")
 
 
 def samples(name: Name, job: Job, products: Products, context: Context) -> Made:
@@ -116,6 +117,8 @@ def passes(name: Name, job: Job, products: Products, context: Context) -> Made:
         if camera is not None:
             facts["world_to_camera"] = camera.world_to_camera.tolist()
             facts["world_to_film"] = camera.world_to_film.tolist()
+        if (program.fs.width, program.fs.height) != program.fs.size:
+            facts["window"] = [*program.fs.corner, *program.fs.size]
     return facts, moments.arrays()
 
 
@@ -169,9 +172,9 @@ def _program(job: Job, frame: int, context: Context) -> Program:
 
 
 def _resolution(job: Job, frame: int, context: Context) -> tuple[int, int]:
-    """(H, W) of the frame: the shot's, else that of the scene's own film."""
-    if job.config.get("resolution"):
-        width, height = job.config["resolution"]
+    """(H, W) of what is rendered: of the shot's frame, else of the scene's own film."""
+    if (known := rendered_size(job.config)) is not None:
+        width, height = known
         return height, width
     fs = _program(job, frame, context).fs
     return fs.height, fs.width

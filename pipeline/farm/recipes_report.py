@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pipeline.config.film import rendered_size
 from pipeline.errors import ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.context import Context
@@ -173,5 +174,4 @@ def _replace(products: Products, file: str, data: bytes) -> None:
 
 
 def _size(job: Job) -> tuple[int, int]:
-    resolution = job.config.get("resolution")
-    return (resolution[0], resolution[1]) if resolution else (0, 0)
+    return rendered_size(job.config) or (0, 0)

@@ -34,8 +34,8 @@ def freeze_references(shot: Shot, blobs: Path) -> str:
     listed: dict[str, str] = {}
     for frame, path in _found(shot).items():
         rows, columns = read_beauty(path).shape[:2]
-        if shot.resolution is not None and (columns, rows) != shot.resolution:
-            width, height = shot.resolution
+        if (size := shot.rendered_size) is not None and (columns, rows) != size:
+            width, height = size
             raise AssetError(
                 f"{path}: sampling.reference: the picture is {columns}×{rows} pixels, the frame {width}×{height}"
             )

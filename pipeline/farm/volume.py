@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pipeline.config.film import rendered_size
 from pipeline.farm.job import Job
 from pipeline.farm.limits import Limits
 from pipeline.farm.store import BLOBS, Store
@@ -81,7 +82,7 @@ def of_job(store: Store, job: Job) -> Volume | None:
     """
     if job.rehearsal is not None:
         return None
-    size = job.config.get("resolution") or _film(store, job)
+    size = rendered_size(job.config) or _film(store, job)
     if size is None:
         return None
     sampling, replays = job.config["sampling"], job.replay is not None

@@ -60,6 +60,8 @@ class Deliverable:
     Attributes:
         layers: by the names of `channels.LAYERS`; float, H×W×C (H×W where a layer has one channel), all of one H×W.
         world_to_camera: 4×4, column vectors, world to the renderer's camera space; None for cameras that have none.
+        window: (x, y, W, H) where the picture is a part of a frame of W×H pixels, or reaches beyond it: its corner in
+            pixels of that frame (of the data window), and the frame's size (the display window); None: all of it.
         extras: layers that the shot asked for, in file order, after the others.
         world_to_ndc: 4×4, column vectors, world to the display window: (0, 0) its upper left, (1, 1) its lower right
             corner, after division by w (OpenEXR's `worldToNDC`); None for cameras that are not perspective.
@@ -77,6 +79,7 @@ class Deliverable:
     world_to_camera: NDArray[Any] | None = None
     world_to_ndc: NDArray[Any] | None = None
     extras: tuple[Extra, ...] = ()
+    window: tuple[int, int, int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,10 +93,20 @@ class Deliverable:
         return self.layers[BEAUTY.name][..., :3]
 
 
-def world_to_ndc(world_to_film: NDArray[Any], width: int, height: int) -> NDArray[np.float64]:
-    """What `Deliverable.world_to_ndc` wants, from a matrix to homogeneous pixel coordinates (x right, y down)."""
+def world_to_ndc(
+    world_to_film: NDArray[Any], width: int, height: int, *, corner: tuple[int, int] = (0, 0)
+) -> NDArray[np.float64]:
+    """What `Deliverable.world_to_ndc` wants, from a matrix to homogeneous pixel coordinates (x right, y down).
+
+    Args:
+        world_to_film: 4×4; its pixels are counted from `corner`.
+        width, height: of the display window.
+        corner: of what is rendered, in pixels of the display window.
+    """
     scale = np.diag([1.0 / width, 1.0 / height, 1.0, 1.0])
-    return scale @ np.asarray(world_to_film, dtype=np.float64)
+    shift = np.eye(4)
+    shift[:2, 3] = corner
+    return scale @ shift @ np.asarray(world_to_film, dtype=np.float64)
 
 
 def encode(frame: Deliverable) -> tuple[bytes, dict[str, int]]:
@@ -196,6 +209,7 @@ def decode(data: bytes, *, source: str = "deliverable") -> Deliverable:
             world_to_camera=_column_vectors(header.get("worldToCamera")),
             world_to_ndc=_column_vectors(header.get("worldToNDC")),
             extras=extras,
+            window=_window(header),
         )
     except KeyError as error:
         raise ProductError(f"{source}: attribute `{error.args[0]}` is missing") from error
@@ -226,10 +240,24 @@ def _header(frame: Deliverable) -> dict[str, Any]:
         "samplesPerPixel": float(frame.samples_per_pixel),
         "lambda": float(frame.lambda_),
     }
+    if frame.window is not None:
+        height, width = frame.shape
+        x, y, full_width, full_height = frame.window
+        header["dataWindow"] = _box(x, y, x + width - 1, y + height - 1)
+        header["displayWindow"] = _box(0, 0, full_width - 1, full_height - 1)
     for name, matrix in (("worldToCamera", frame.world_to_camera), ("worldToNDC", frame.world_to_ndc)):
         if matrix is not None:
             header[name] = np.ascontiguousarray(np.asarray(matrix, dtype=np.float32).T)
     return header
+
+
+def _box(left: int, top: int, right: int, bottom: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    return np.array([left, top], np.int32), np.array([right, bottom], np.int32)
+
+
+def _window(header: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
+    data, display = ([int(n) for corner in header[name] for n in corner] for name in ("dataWindow", "displayWindow"))
+    return None if data == display else (data[0], data[1], display[2] + 1, display[3] + 1)
 
 
 def _column_vectors(stored: NDArray[Any] | None) -> NDArray[Any] | None:

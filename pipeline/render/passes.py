@@ -321,18 +321,23 @@ def _wave(
     band, sample = mi.UInt32(pixel_in_band), mi.UInt32(sample_index)
     # Opaque, not literals: these change from wave to wave and from shot to shot, and the kernel is to stay.
     origin, width = mi.UInt32(first), mi.UInt32(fs.width)
-    size = mi.Point2f(fs.width, fs.height)
-    dr.make_opaque(band, sample, origin, width, size)
+    size, corner = mi.Point2f(*fs.size), mi.Point2f(*fs.corner)
+    dr.make_opaque(band, sample, origin, width, size, corner)
     pixel = origin + band
     active = sample != PADDING
+    y = pixel // width
+    x = pixel - y * width
+    if (fs.width, fs.height) != fs.size:  # a crop shows the noise of the whole frame
+        across, column, row = (mi.UInt32(n & 0xFFFFFFFF) for n in (fs.size[0], *fs.corner))
+        dr.make_opaque(across, column, row)
+        pixel = (y + row) * across + x + column
 
     rng = keyed_rng(words, pixel, sample)
     jitter = mi.Point2f(rng.next_float32(), rng.next_float32())
     if program.filter is not None:
         jitter = 0.5 + offsets(program.filter, jitter)
     aperture = mi.Point2f(rng.next_float32(), rng.next_float32())
-    y = pixel // width
-    position = (mi.Point2f(pixel - y * width, y) + jitter) / size
+    position = (mi.Point2f(x, y) + corner + jitter) / size
     ray, weight = fs.sensor.sample_ray(time=0.0, sample1=0.5, sample2=position, sample3=aperture, active=active)
     weight = mi.unpolarized_spectrum(weight)
 

@@ -5,7 +5,7 @@ Pure numpy, float64; matrices are 4×4 for column vectors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,12 @@ class Camera:
     world_to_camera: Matrix
     origin: NDArray[np.float64]
     fov: float
+
+    def within(self, x: int, y: int) -> Camera:
+        """The same camera, its pixels counted from the corner (x, y) of a window."""
+        shift = np.eye(4)
+        shift[:2, 3] = -x, -y
+        return replace(self, world_to_film=shift @ self.world_to_film)
 
 
 @dataclass(frozen=True)

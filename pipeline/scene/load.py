@@ -60,7 +60,9 @@ class FrameScene:
         shape_lookup: uint32; Dr.Jit's number of a shape → its index in `shapes`, or `UNKNOWN_SHAPE`.
         cameras: projections of this frame and its neighbours.
         frame: frame number.
-        width, height: of the film, pixels.
+        width, height: of what is rendered of the frame, pixels.
+        corner: of that, in pixels of the frame: beyond (0, 0) in a crop, before it with overscan.
+        size: (width, height) of the frame.
         time: at which the scene stands, frames from the frame's own time.
     """
 
@@ -84,6 +86,8 @@ class FrameScene:
     _poses: Mapping[str, Pose] = field(repr=False)  # of the scene as frozen
     _lens: _Lens | None = field(repr=False)  # None for sensors that are not perspective
     time: float = 0.0
+    corner: tuple[int, int] = (0, 0)
+    size: tuple[int, int] = (0, 0)
 
     @property
     def film(self) -> Film:
@@ -201,7 +205,8 @@ def _load(spec: SceneSpec, frame: int, directory: Path, baked: Mapping[str, Matr
         if state.nodes[index].type == mi.ObjectType.Shape and props.id() in baked:
             props["to_world"] = nodes.transform(baked[props.id()] @ nodes.matrix(state, index))
     integrator_name, hide_emitters, depths = _set_integrator(state, spec)
-    width, height = _set_sensor(state, spec, frame)
+    size = _set_sensor(state, spec, frame)
+    window = Film.model_validate(dict(spec.film)).window(*size)
     neural_maps.decode_all(state)
     scene = nodes.instantiate(state)
     _make_opaque(scene)
@@ -226,8 +231,10 @@ def _load(spec: SceneSpec, frame: int, directory: Path, baked: Mapping[str, Matr
         shape_lookup=_shape_lookup(scene),
         cameras=Cameras(None, None, None),
         frame=frame,
-        width=width,
-        height=height,
+        width=window.width,
+        height=window.height,
+        corner=(window.x, window.y),
+        size=size,
         _spec=spec,
         _blobs=directory,
         _placement=placement,
@@ -399,7 +406,8 @@ def _with_motion(fs: FrameScene) -> FrameScene:
 def _camera(fs: FrameScene, lens: _Lens, frame: float) -> Camera:
     keyframes = (fs._spec.camera or {}).get("keyframes")
     to_world = animation.camera_to_world(keyframes, frame) if keyframes else lens.to_world
-    return perspective(to_world, fov=lens.fov, width=fs.width, height=fs.height, offset=lens.offset)
+    camera = perspective(to_world, fov=lens.fov, width=fs.size[0], height=fs.size[1], offset=lens.offset)
+    return camera if fs.corner == (0, 0) else camera.within(*fs.corner)
 
 
 def _neighbour_camera(fs: FrameScene, frame: float, xml: str | None, state: nodes.State | None) -> Camera | None:
@@ -416,7 +424,7 @@ def _neighbour_camera(fs: FrameScene, frame: float, xml: str | None, state: node
     sensors = [name for name, _ in nodes.children(state, kind=mi.ObjectType.Sensor)]
     nodes.clear(state, nodes.ROOT, keep=tuple(sensors))
     lens = _lens(nodes.instantiate(state).sensors()[0])
-    return None if lens is None or size != (fs.width, fs.height) else _camera(fs, lens, frame)
+    return None if lens is None or size != fs.size else _camera(fs, lens, frame)
 
 
 # --- Dr.Jit -------------------------------------------------------------------------------------------------------

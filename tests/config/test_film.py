@@ -67,3 +67,12 @@ def test_layers_are_told_apart_by_their_names() -> None:
     assert "none of position" in refusal(layers={"aovs": ["postion"]})
     older = {k: v for k, v in shot().model_dump(mode="json", by_alias=True).items() if k != "layers"}
     assert pixel_config(older) == pixel_config(shot().model_dump(mode="json", by_alias=True))
+
+
+def test_windows_lie_where_they_can() -> None:
+    assert shot(resolution=[32, 18], film={"crop": [8, 4, 20, 10]}).rendered_size == (12, 6)
+    assert shot(resolution=[32, 18], film={"overscan": 4}).rendered_size == (40, 26)
+    assert shot(resolution=[32, 18], film={"overscan": [1, 2, 3, 4]}).film.window(32, 18) == (-1, -2, 36, 24)
+    assert "reaches out of the frame, which is 32×18" in refusal(resolution=[32, 18], film={"crop": [8, 4, 33, 10]})
+    assert "nothing lies within" in refusal(film={"crop": [8, 4, 8, 10]})
+    assert "one of both" in refusal(film={"crop": [0, 0, 8, 8], "overscan": 2})

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import ProductError, StoreError
 from pipeline.images import deliverable
-from pipeline.images.channels import BY_NAME, LAYERS
+from pipeline.images.channels import BY_NAME, LAYERS, Layer
 from pipeline.images.deliverable import HALF_MAX, Deliverable
 
 HEIGHT, WIDTH = 5, 7
@@ -188,3 +188,23 @@ def test_another_reader_finds_the_same(tmp_path: Path) -> None:
     assert spec.getattribute("lambda") == frame.lambda_
     assert spec.getattribute("worldToCamera")[12:15] == (1.0, 2.0, 3.0)
     image.close()
+
+
+def test_a_crop_tells_its_place_in_the_frame_and_extras_come_back(tmp_path: Path) -> None:
+    matte = deliverable.Extra(
+        Layer("CryptoObject", ("CryptoObject00.R", "CryptoObject00.G"), "float", ""),
+        np.arange(HEIGHT * WIDTH * 2, dtype=np.uint32).reshape(HEIGHT, WIDTH, 2).view(np.float32),
+        {"cryptomatte/1234567/name": "CryptoObject"},
+    )
+    path = tmp_path / "crop.exr"
+    frame = dataclasses.replace(make_frame(), window=(-3, 2, 40, 30), extras=(matte,))
+    deliverable.write(path, frame)
+    back = deliverable.read(path)
+    assert back.window == (-3, 2, 40, 30)
+    with OpenEXR.File(str(path), separate_channels=True) as file:
+        assert [list(corner) for corner in file.header()["dataWindow"]] == [[-3, 2], [-3 + WIDTH - 1, 2 + HEIGHT - 1]]
+        assert [list(corner) for corner in file.header()["displayWindow"]] == [[0, 0], [39, 29]]
+    (found,) = back.extras
+    assert found.layer.channels == matte.layer.channels
+    assert found.attributes == matte.attributes
+    assert np.array_equal(found.values.view(np.uint32), matte.values.view(np.uint32))  # to the bit
