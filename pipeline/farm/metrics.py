@@ -41,6 +41,9 @@ METRICS: Final[dict[str, MetricKind]] = {
     "penumbra_workers": MetricKind("Live workers.", ("device",)),
     "penumbra_slots": MetricKind("Tasks that live workers can make at a time.", ("device",)),
     "penumbra_worker_busy_slots": MetricKind("Tasks that a worker is making.", ("worker", "host", "device")),
+    "penumbra_worker_memory_bytes": MetricKind(
+        "Memory of a worker's device, for each slot.", ("worker", "host", "device")
+    ),
     "penumbra_ready_tasks": MetricKind("Tasks that could be at work: ready, queued and running.", _WORK),
     "penumbra_queued_tasks": MetricKind("Tasks in queues.", _WORK),
     "penumbra_queue_wait_seconds": MetricKind("Time that the oldest task in a queue was seen to wait.", _WORK),
@@ -151,12 +154,13 @@ def _work(sight: FarmSight) -> Samples:
 def _workers(sight: FarmSight) -> Samples:
     count: Counter[str] = Counter(str(worker["device"]).partition(":")[0] for worker in sight.workers)
     busy: Counter[str] = Counter(each.held.worker for each in sight.running)
+    own = {(str(worker["name"]), str(worker["host"]), str(worker["device"])): worker for worker in sight.workers}
     return {
         "penumbra_workers": {(device,): float(n) for device, n in count.items()},
         "penumbra_slots": {(device,): float(n) for device, n in slots_by_device(sight.workers).items()},
-        "penumbra_worker_busy_slots": {
-            (str(worker["name"]), str(worker["host"]), str(worker["device"])): float(busy[worker["name"]])
-            for worker in sight.workers
+        "penumbra_worker_busy_slots": {labels: float(busy[worker["name"]]) for labels, worker in own.items()},
+        "penumbra_worker_memory_bytes": {
+            labels: float(worker["memory"]) * 2**20 for labels, worker in own.items() if worker["memory"]
         },
     }
 
