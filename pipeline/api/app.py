@@ -13,6 +13,7 @@
     PUT    /v1/jobs/JOB/priority                write
     PATCH  /v1/jobs/JOB/terms                   write
     POST   /v1/workers/NAME/drain  bar  allow   write
+    GET    /review/                             the review page: see `pipeline.review.routes`
 
 JOB is an id (`shot_010.v002`) or a shot, whose newest version is meant. Everything that is written leaves an audit
 line, and so does everything that is refused.
@@ -35,6 +36,7 @@ from pipeline.api.wrangling import add_wrangling
 from pipeline.errors import ConfigError, PenumbraError, StoreError
 from pipeline.farm.client import BrokerDown, Farm
 from pipeline.farm.notify import Notifier
+from pipeline.review.routes import add_review
 
 __all__ = ["create_app"]
 
@@ -85,6 +87,7 @@ def create_app(
     _add_open_routes(app)
     add_reading(app, server)
     add_wrangling(app, server)
+    add_review(app, server)
     return app
 
 

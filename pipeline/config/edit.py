@@ -80,13 +80,14 @@ def with_value(text: str, keys: tuple[str, ...], value: Value) -> str:
     for depth, key in enumerate(keys):
         if not isinstance(node, MappingNode):
             raise ValueError(f"{'.'.join(keys[:depth])} holds no keys")
-        name, found = next((pair for pair in node.value if pair[0].value == key), (None, None))
-        if found is None:
+        pair = next((each for each in node.value if each[0].value == key), None)
+        if pair is None:
             return _into(text, node, key, _nested(keys[depth + 1 :], value), top=depth == 0)
+        name, found = pair
         if found.start_mark.index == found.end_mark.index:  # nothing stands behind the colon
             at = text.index(":", name.end_mark.index) + 1
             return text[:at] + " " + _nested(keys[depth + 1 :], value) + text[at:]
-        if isinstance(found, ScalarNode) and found.tag.endswith(":null"):
+        if isinstance(found, ScalarNode) and str(found.tag).endswith(":null"):
             return _over(text, found, _nested(keys[depth + 1 :], value))
         node = found
     if not isinstance(node, ScalarNode):
@@ -107,8 +108,9 @@ def _into(text: str, node: MappingNode, key: str, written: str, *, top: bool) ->
         return text[:last] + (", " if node.value else "") + entry + text[last:]
     if top:  # a new block goes to the end of the file
         return text + ("" if text.endswith("\n") else "\n") + entry + "\n"
-    first = node.value[0][0].start_mark
-    return text[: first.index] + entry + "\n" + " " * first.column + text[first.index :]
+    mark = node.value[0][0].start_mark
+    first, column = int(mark.index), int(mark.column)
+    return text[:first] + entry + "\n" + " " * column + text[first:]
 
 
 def _nested(keys: tuple[str, ...], value: Value) -> str:

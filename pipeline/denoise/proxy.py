@@ -15,8 +15,6 @@ from pipeline.denoise.frame import Frame
 
 __all__ = ["cropped", "shrunk"]
 
-_MOTION = ("forward", "backward")
-
 
 def cropped(frame: Frame, rows: slice, columns: slice) -> Frame:
     """The pixels of a frame in a rectangle, as they are."""
@@ -44,7 +42,8 @@ def shrunk(frame: Frame, step: int) -> Frame:
         smaller,
         variance={name: values / np.float32(step * step) for name, values in smaller.variance.items()},
         count=None if smaller.count is None else smaller.count * np.float32(step * step),
-        **{name: None if (way := getattr(smaller, name)) is None else way / np.float32(step) for name in _MOTION},
+        forward=None if smaller.forward is None else smaller.forward / np.float32(step),
+        backward=None if smaller.backward is None else smaller.backward / np.float32(step),
     )
 
 

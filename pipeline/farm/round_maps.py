@@ -22,7 +22,7 @@ from pipeline.images.false_colour import BAR_HEIGHT, Scale, bar, colours
 from pipeline.images.viewing import png_bytes, to_display
 from pipeline.render.moments import Moments, combine
 
-__all__ = ["RoundMaps", "exr_bytes", "panel", "round_maps", "write"]
+__all__ = ["RoundMaps", "exr_bytes", "newest_round", "panel", "round_maps", "write"]
 
 TITLE_HEIGHT = 22
 LEAST_WIDTH = 240
@@ -56,21 +56,36 @@ def round_maps(products: Products, frame: Frame) -> Iterator[RoundMaps]:
     Raises:
         ProductError: a product is damaged, or was removed meanwhile.
     """
-    combination = products.job.config["sampling"]["combination"]
     r = 0
     while products.exists(names.buffers(frame, r)):
-        taken = products.read(names.samples(frame, r)).arrays
-        pictures = [name for name in (names.denoised(frame, r), names.draft(frame, r)) if products.exists(name)]
-        if pictures:
-            clean = products.read(pictures[0]).arrays
-            picture = clean["emission"] + clean["diffuse"] + clean["specular"]
-        else:
-            sums = products.read(names.buffers(frame, r)).arrays
-            picture = combine(Moments.from_arrays(sums), combination).beauty
-        judged = names.error(frame, r)
-        error = products.read(judged).arrays["error"] if products.exists(judged) else None
-        yield RoundMaps(r, picture, bool(pictures), error, taken["map"], taken["start"] + taken["map"])
+        yield _round(products, frame, r)
         r += 1
+
+
+def newest_round(products: Products, frame: Frame) -> RoundMaps:
+    """The last round of a frame that has ended.
+
+    Raises:
+        ProductError: none has, or a product is damaged.
+    """
+    r = 0
+    while products.exists(names.buffers(frame, r + 1)):
+        r += 1
+    return _round(products, frame, r)
+
+
+def _round(products: Products, frame: Frame, r: int) -> RoundMaps:
+    taken = products.read(names.samples(frame, r)).arrays
+    pictures = [name for name in (names.denoised(frame, r), names.draft(frame, r)) if products.exists(name)]
+    if pictures:
+        clean = products.read(pictures[0]).arrays
+        picture = clean["emission"] + clean["diffuse"] + clean["specular"]
+    else:
+        sums = products.read(names.buffers(frame, r)).arrays
+        picture = combine(Moments.from_arrays(sums), products.job.config["sampling"]["combination"]).beauty
+    judged = names.error(frame, r)
+    error = products.read(judged).arrays["error"] if products.exists(judged) else None
+    return RoundMaps(r, picture, bool(pictures), error, taken["map"], taken["start"] + taken["map"])
 
 
 def write(job: Job, products: Products, frame: Frame, folder: Path) -> list[Path]:

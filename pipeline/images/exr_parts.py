@@ -204,7 +204,7 @@ def _part(
 
 def _tiles(tiles: memoryview, width: int, height: int) -> int:
     """Tiles of a part of one level. Raises ValueError: it has several."""
-    across, down, mode = struct.unpack_from("<IIB", tiles)
+    across, down, mode = (int(each) for each in struct.unpack_from("<IIB", tiles))
     if mode & 0xF or not (across and down):
         raise ValueError("mipmaps in a file of one part are not shown")
     return -(-width // across) * -(-height // down)

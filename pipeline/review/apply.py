@@ -98,7 +98,7 @@ class FullSize:
 
         overrides = {"denoise.lambda": value, "denoise.backend": "kpcn"}
         if map_file is not None:
-            overrides["denoise.lambda_map"] = str(map_file)  # type: ignore[assignment]
+            overrides["denoise.lambda_map"] = str(map_file)
         settings, out = self.farm.config, self.farm.store.url
         if settings.broker_url is not None:
             return f"{redenoise(job.id, overrides, settings=settings, out=out, wait=False).job} is enqueued"

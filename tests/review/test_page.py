@@ -1,0 +1,319 @@
+"""The page in a browser, over a server with a shot: what it draws is what OpenColorIO computes, and it does as told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import uvicorn
+
+from pipeline.api.app import create_app
+from pipeline.api.tokens import issue
+from pipeline.config.farm import Farm as FarmConfig
+from pipeline.farm.client import Farm
+from pipeline.images import viewing
+from pipeline.review.export import export
+from pipeline.review.serving import address
+from tests.review.conftest import ABSENT, CUT, HEIGHT, WAITING, WIDTH, Made
+
+pytest.importorskip("websockets")
+
+from tests.review.browser import Browser, chromium
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="there is no Chromium here: apt-get install chromium"),
+]
+
+READ = """(() => {
+  const canvas = document.getElementById("picture"), gl = canvas.getContext("webgl2"), [w, h] = [%d, %d];
+  const left = Math.round((canvas.width - w) / 2), top = Math.round((canvas.height - h) / 2);
+  const bytes = new Uint8Array(w * h * 4);
+  gl.readPixels(left, canvas.height - top - h, w, h, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
+  return Array.from(bytes);
+})()"""
+SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+
+
+@dataclass
+class Shown:
+    """A browser that has the page open."""
+
+    browser: Browser
+    page: str
+    made: Made
+
+    def picture(self) -> np.ndarray:
+        """What is drawn, H×W×3, one screen pixel for each pixel."""
+        self.browser.press("1")
+        self.browser.run(SETTLED)
+        data = np.array(self.browser.run(READ % (WIDTH, HEIGHT)), np.uint8)
+        return data.reshape(HEIGHT, WIDTH, 4)[::-1, :, :3]
+
+    def shows(self, what: str) -> None:
+        self.browser.until(f"document.getElementById('picture').dataset.shown === {json.dumps(what)}")
+
+    def go(self, frame: int, shown: str | None = None) -> None:
+        """Goes to a frame by the scrubber."""
+        self.browser.set("scrubber", str(frame - 1001), event="input")
+        if shown is None:
+            shown = f"picture {frame} beauty"
+        if shown:
+            self.shows(shown)
+
+    def keep(self, name: str) -> None:
+        """A picture of the page, where somebody wants to look at it."""
+        if folder := os.environ.get("REVIEW_SCREENSHOTS"):
+            self.browser.screenshot(Path(folder) / name)
+
+
+@pytest.fixture(scope="module")
+def shown(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    tokens = made.project / "tokens.json"
+    token = issue(tokens, "page", "write")
+    app = create_app(Farm.offline(made.store, FarmConfig()), tokens=tokens, project=made.project)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        browser = Browser(tmp_path_factory.mktemp("chromium"))
+        try:
+            page = address(listener.getsockname()[1], "lamp", token)
+            browser.open(page)
+            view = Shown(browser, page, made)
+            view.shows("picture 1001 beauty")
+            yield view
+        finally:
+            browser.close()
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture(autouse=True)
+def as_opened(shown: Shown) -> Iterator[None]:
+    """Every test finds, and leaves, the page as it was opened, without a complaint."""
+    yield
+    assert shown.browser.errors == []
+
+
+def test_the_token_does_not_stay_in_the_address(shown: Shown) -> None:
+    assert "token" not in shown.browser.run("location.href")
+
+
+@pytest.mark.parametrize(
+    ("exposure", "display", "view"),
+    [
+        (0.0, viewing.DISPLAY, viewing.VIEW),
+        (1.5, viewing.DISPLAY, viewing.VIEW),
+        (-2.0, viewing.DISPLAY, "Un-tone-mapped"),
+        (0.0, "P3-D65 - Display", "ACES 1.0 - SDR Cinema"),
+        (0.5, "Rec.1886 Rec.709 - Display", "ACES 1.0 - SDR Video"),
+    ],
+)
+def test_exposure_and_view_are_those_of_opencolorio(shown: Shown, exposure: float, display: str, view: str) -> None:
+    shown.go(1001)
+    shown.browser.set("display", display)
+    shown.browser.until(
+        f"[...document.getElementById('view').options].some((each) => each.value === {json.dumps(view)})"
+    )
+    shown.browser.set("view", view)
+    shown.browser.set("exposure", str(exposure), event="input")
+    time.sleep(0.3)  # the view's program comes
+
+    beauty = shown.made.beauty[1001].astype(np.float32)
+    want = viewing.to_display(beauty, exposure=exposure, display=display, view=view)
+
+    assert np.abs(shown.picture().astype(int) - want.astype(int)).max() <= 1
+    shown.browser.set("display", viewing.DISPLAY)
+    shown.browser.set("view", viewing.VIEW)
+    shown.browser.press("0")
+
+
+def test_a_channel_is_shown_alone(shown: Shown) -> None:
+    shown.go(1001)
+    shown.browser.press("G")
+
+    green = shown.made.beauty[1001][..., 1:2].astype(np.float32).repeat(3, -1)
+
+    assert np.abs(shown.picture().astype(int) - viewing.to_display(green).astype(int)).max() <= 1
+    shown.browser.press("C")
+
+
+def test_layers_are_picked_and_maps_have_legends(shown: Shown) -> None:
+    shown.go(1001)
+    shown.browser.set("layer-a", "error")
+    shown.shows("picture 1001 error")
+    shown.browser.run(SETTLED)
+
+    assert not shown.browser.run("document.getElementById('legend').hidden")
+    told = shown.browser.run("[...document.querySelectorAll('#legend span')].map((each) => each.textContent)")
+    assert [float(each) for each in told] == pytest.approx([0, 0.05, 0.0995], rel=0.02)
+    picture = shown.picture().astype(int)
+    assert picture[0, 0].sum() < 30 < 500 < picture[-1, -1].sum()
+    shown.keep("error.png")
+    shown.browser.set("layer-a", "beauty")
+    shown.shows("picture 1001 beauty")
+
+
+def test_the_wipe_moves_and_shows_the_other_picture_behind_it(shown: Shown) -> None:
+    shown.go(1001)
+    shown.browser.press("w")
+    shown.shows("other 1001 beauty")
+    one = shown.picture()
+    box = shown.browser.run(
+        "(({left, top, height}) => [left + 6, top + height / 2])"
+        "(document.getElementById('wipe').getBoundingClientRect())"
+    )
+    shown.browser.drag(tuple(box), (box[0] + WIDTH // 4, box[1]))
+    two = shown.picture()
+
+    noisy = shown.browser.run("document.getElementById('layer-b').value")
+    clean = viewing.to_display(shown.made.beauty[1001].astype(np.float32)).astype(int)
+    assert noisy == "noisy"
+    assert np.abs(one[:, : WIDTH // 2 - 1] - clean[:, : WIDTH // 2 - 1]).max() <= 1
+    assert np.abs(one[:, WIDTH // 2 + 1 :] - clean[:, WIDTH // 2 + 1 :]).mean() > 5
+    assert np.abs(two[:, : WIDTH * 3 // 4 - 2] - clean[:, : WIDTH * 3 // 4 - 2]).max() <= 1
+    shown.keep("wipe.png")
+    shown.browser.press("w")
+
+
+def test_the_difference_of_two_layers_is_in_false_colour(shown: Shown) -> None:
+    shown.go(1001)
+    shown.browser.press("d")
+    shown.browser.run(SETTLED)
+
+    assert shown.picture().std() > 10
+    assert not shown.browser.run("document.getElementById('legend').hidden")
+    shown.browser.press("d")
+
+
+def test_the_scrubber_and_the_keys_go_through_frames(shown: Shown) -> None:
+    shown.go(1002)
+    assert "2/7" in shown.browser.run("document.getElementById('frame').textContent")
+    second = viewing.to_display(shown.made.beauty[1002].astype(np.float32))
+    assert np.abs(shown.picture().astype(int) - second.astype(int)).max() <= 1
+
+    shown.browser.press("ArrowLeft")
+
+    shown.shows("picture 1001 beauty")
+
+
+def test_the_pixel_under_the_pointer_is_told_in_numbers(shown: Shown) -> None:
+    shown.go(1001)
+    shown.picture()
+    x, y = shown.browser.run(
+        "(({left, top, width, height}) => [left + width / 2, top + height / 2])"
+        "(document.getElementById('picture').getBoundingClientRect())"
+    )
+    shown.browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    told = shown.browser.until("document.getElementById('pixel').textContent")
+
+    column, row = map(int, told.split("\n")[0].split(", "))
+    red = float(told.split("R ")[1].split()[0])
+    assert red == pytest.approx(float(shown.made.beauty[1001][row, column, 0]), rel=0.01)
+
+
+def test_what_is_wrong_with_a_frame_is_said_as_text(shown: Shown) -> None:
+    for frame, told in ((ABSENT, "<img src=x onerror=alert(1)> crashed five times"), (CUT, "cut short")):
+        shown.go(frame, "")
+        shown.browser.until(f"document.getElementById('notice').textContent.includes({json.dumps(told)})")
+    shown.go(WAITING, "")
+    shown.browser.until("document.getElementById('notice').textContent.includes('no picture yet')")
+    assert shown.browser.run("document.querySelector('img[src=x]') === null")
+    shown.browser.errors.clear()  # the browser logs the 404s that the page has told of
+
+
+def test_the_sheet_has_every_frame_and_leads_to_it(shown: Shown) -> None:
+    shown.browser.press("g")
+    shown.browser.until("document.querySelectorAll('#sheet img').length >= 3")
+    shown.keep("sheet.png")
+
+    assert shown.browser.run("document.querySelectorAll('#sheet .cell').length") == 7
+    shown.browser.run("document.querySelectorAll('#sheet .cell')[1].click()")
+
+    shown.shows("picture 1002 beauty")
+    assert not shown.browser.run("document.getElementById('stage').hidden")
+    shown.browser.errors.clear()
+
+
+def test_the_slider_steers_the_picture_and_the_shot(shown: Shown) -> None:
+    pytest.importorskip("torch")
+    shown.go(1001)
+    before = shown.picture().astype(int)
+    shown.browser.set("lambda", "0.9", event="input")
+    shown.browser.until("document.getElementById('picture').dataset.shown.startsWith('steered 1001')", seconds=120)
+
+    after = shown.picture().astype(int)
+    shown.keep("steered.png")
+    shown.browser.run("document.getElementById('take').click()")
+    shown.browser.until("document.getElementById('steered').textContent.includes('shot.yaml')")
+
+    assert np.abs(after - before).max() > 3
+    text = shown.made.shot_file.read_text()
+    assert f"lambda: {10**0.9:.6g}"[:12] in text and "# steered by hand" in text
+    shown.browser.set("layer-a", "beauty")
+    shown.shows("picture 1001 beauty")
+
+
+def test_a_job_that_goes_on_shows_its_frames_as_they_come(shown: Shown) -> None:
+    shown.go(WAITING, "")
+    shown.browser.errors.clear()
+
+    shown.made.finish(WAITING)
+
+    shown.shows(f"picture {WAITING} beauty")
+    assert shown.browser.run("document.getElementById('notice').hidden")
+
+
+def test_the_page_has_no_serious_fault_of_accessibility(shown: Shown) -> None:
+    axe = pytest.importorskip("axe_core_python")
+    shown.browser.run(Path(axe.__file__).with_name("axe.min.js").read_text())
+    for view in ("stage", "sheet"):
+        found = shown.browser.run(
+            "axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations"
+            ".filter((each) => ['serious', 'critical'].includes(each.impact))"
+            ".map((each) => `${each.id}: ${each.nodes.map((node) => node.html).join(' ')}`))"
+        )
+        assert found == [], view
+        shown.browser.press("g")
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (3840, 2160)])
+def test_nothing_is_cut_off_at_any_size(shown: Shown, size: tuple[int, int]) -> None:
+    shown.browser.resize(*size)
+    shown.go(1001)
+    shown.browser.press("f")
+    shown.browser.run(SETTLED)
+    shown.keep(f"page-{size[0]}.png")
+
+    assert shown.browser.run("document.documentElement.scrollWidth <= innerWidth")
+    assert shown.browser.run(
+        "[...document.querySelectorAll('header, footer, #stage')].every((each) => each.scrollWidth <= each.clientWidth)"
+    )
+    shown.browser.resize(1280, 720)
+
+
+def test_an_exported_folder_opens_without_a_server(shown: Shown, tmp_path: Path) -> None:
+    left_out = export(shown.made.products, tmp_path / "folder")
+    assert any("not whole" in line for line in left_out)
+
+    shown.browser.open((tmp_path / "folder" / "index.html").as_uri())
+
+    shown.shows("picture 1001 beauty")
+    want = viewing.to_display(shown.made.beauty[1001].astype(np.float32), exposure=1)
+    for _ in range(4):
+        shown.browser.press("]")
+    assert np.abs(shown.picture().astype(int) - want.astype(int)).max() <= 1
+    assert shown.browser.run("document.getElementById('steering').hidden")
+    shown.keep("folder.png")
+    shown.browser.errors.clear()
