@@ -2,10 +2,11 @@
 
     diffuse, specular    albedos, linear Rec. 709
     roughness            α of GGX is its square
-    normal               a unit vector in the shading frame (s, t, n), not packed into [0, 1]
+    normal               a unit vector, not packed into [0, 1]: x to the right in the picture, y up, z outwards
+    to_uv                where the maps are placed by it (each of them alike): the same transform, so that normals turn
 
-Bitmaps must be `raw`. Where the first row lies at v = 0 (meshes whose texture coordinates Mitsuba flips when it loads
-them) the frame's t points up in the picture, as the maps' y does.
+Bitmaps must be `raw`. A bitmap's first row lies at v = 0. Meshes whose texture coordinates Mitsuba flips when it loads
+them show the picture upright, others, such as `rectangle`, upside down; normals follow the picture either way.
 
 Both sides are alike. f is that of `pipeline.capture.shading`, with the cosines of the shading normal; directions are
 sampled from the visible normals (Heitz 2018) or by the cosine, in proportion to what the two lobes may reflect.
@@ -19,6 +20,7 @@ from typing import Any
 
 import drjit as dr
 import mitsuba as mi
+import numpy as np
 
 __all__ = ["PLUGIN", "Captured"]
 
@@ -32,6 +34,7 @@ class Captured(mi.BSDF):
         mi.BSDF.__init__(self, props)
         self.diffuse, self.specular = props["diffuse"], props["specular"]
         self.roughness, self.normal = props["roughness"], props["normal"]
+        self.right, self.up = _axes(props["to_uv"]) if "to_uv" in props else ((1.0, 0.0), (0.0, -1.0))
         both = mi.BSDFFlags.FrontSide | mi.BSDFFlags.BackSide
         varying = both | mi.BSDFFlags.SpatiallyVarying
         self.m_components = [mi.BSDFFlags.GlossyReflection | varying, mi.BSDFFlags.DiffuseReflection | varying]
@@ -118,9 +121,17 @@ class Captured(mi.BSDF):
     def _local(self, si: Any, active: Any) -> tuple[Any, Any, Any, Any]:
         """Incident direction in the frame of the map's normal, the frame, the side (±1), α."""
         side = dr.select(si.wi.z < 0, mi.Float(-1), mi.Float(1))
-        frame = mi.Frame3f(dr.normalize(mi.Normal3f(self.normal.eval_3(si, active))))
+        frame = mi.Frame3f(self._shading_normal(si, active))
         wi = frame.to_local(mi.Vector3f(si.wi.x, si.wi.y, si.wi.z * side))
         return wi, frame, side, dr.square(self.roughness.eval_1(si, active))
+
+    def _shading_normal(self, si: Any, active: Any) -> Any:
+        """The map's normal in the shading frame (s, t, n): s is along u, and t along v or against it."""
+        n = mi.Vector3f(self.normal.eval_3(si, active))
+        v_up = dr.select(dr.dot(dr.cross(si.dp_du, si.dp_dv), si.sh_frame.n) > 0, mi.Float(1), mi.Float(-1))
+        along_u = n.x * self.right[0] + n.y * self.up[0]
+        along_v = n.x * self.right[1] + n.y * self.up[1]
+        return dr.normalize(mi.Normal3f(along_u, v_up * along_v, n.z))
 
     def _share(self, si: Any, glossy: bool, matt: bool, active: Any) -> Any:
         """Of the samples that go to the glossy lobe."""
@@ -129,6 +140,14 @@ class Captured(mi.BSDF):
         specular = mi.luminance(self.specular.eval(si, active))
         diffuse = mi.luminance(self.diffuse.eval(si, active)) * (1 - specular)
         return dr.clip((specular + 0.05) / (specular + 0.05 + diffuse), 0.1, 0.95)
+
+
+def _axes(to_uv: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Unit vectors, in the shape's own (u, v), to the right and up in a picture that is placed by `to_uv`."""
+    linear = np.array(to_uv.matrix, dtype=np.float64).reshape(-1, 4 if np.size(to_uv.matrix) == 16 else 3)[:2, :2]
+    axes = np.linalg.inv(linear) @ np.array([[1.0, 0.0], [0.0, -1.0]])
+    axes /= np.linalg.norm(axes, axis=0)
+    return (float(axes[0, 0]), float(axes[1, 0])), (float(axes[0, 1]), float(axes[1, 1]))
 
 
 def _smith(cos: Any, a2: Any) -> Any:

@@ -73,14 +73,14 @@ def _answer(request: Request, answer: Answer, stage: Path) -> None:
     except DeviceError as error:
         warnings.append(f"scenes were checked without a device: {error}")
         mi.set_variant("scalar_rgb")
-    from pipeline.scene import preflight
+    from pipeline.scene import materials, preflight
 
     sources = list(_sources(request, stage))
     for source in sources:
         answer.problems += source.mentions.judge(source.path.parent)
     answer.problems += preflight.check_camera(request.config, sorted(int(frame) for frame in request.scenes))
     answer.problems += preflight.check_integrator(request.config["sampling"]["integrator"])
-    answer.problems += _check_materials(request)
+    answer.problems += materials.problems_of(request.config.get("materials") or {}, Path(request.directory))
     if answer.problems:
         for source in sources:
             ids, shapes = source.mentions.ids, source.mentions.ids_of("shape")
@@ -132,17 +132,6 @@ def _sources(request: Request, stage: Path) -> Iterator[_Source]:
             return
 
 
-def _check_materials(request: Request) -> list[str]:
-    problems = []
-    for name, asset in (request.config.get("materials") or {}).items():
-        folder = Path(request.directory) / asset
-        if not folder.is_dir():
-            problems.append(f"materials.{name}: missing asset {folder}")
-        else:
-            problems.append(f"materials.{name}: captured materials are not supported yet")
-    return problems
-
-
 def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warnings: list[str], made: set[str]) -> None:
     """Parses one scene, checks it, and puts it and its files into the blob directory.
 
@@ -151,7 +140,7 @@ def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warning
     """
     import mitsuba as mi
 
-    from pipeline.scene import complaints, frozen_overrides, frozen_xml, live_objects, neural_maps, preflight
+    from pipeline.scene import complaints, frozen_overrides, frozen_xml, live_objects, materials, neural_maps, preflight
 
     directory, shown = Path(request.blobs), str(source.path)
     try:
@@ -163,6 +152,7 @@ def _freeze(request: Request, source: _Source, answer: Answer, log: Any, warning
         answer.problems.append(f"{shown}: holds a '{state.root.props.plugin_name()}', not a scene")
         return
     frozen_xml.name_nodes(state)
+    materials.replace(state, request.config.get("materials") or {}, Path(request.directory))
     files: dict[str, str] = {}
     references: dict[str, str] = {}
     problems = live_objects.write_out(shown, state, directory, files)

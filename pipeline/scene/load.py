@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from pipeline.config.film import Film
 from pipeline.config.layers import Layers
 from pipeline.errors import SceneError
-from pipeline.scene import animation, blobs, neural_maps, nodes
+from pipeline.scene import (
+    animation,
+    blobs,
+    captured,  # noqa: F401 (it registers the plugin that frozen scenes may name)
+    neural_maps,
+    nodes,
+)
 from pipeline.scene.cameras import Camera, Cameras, perspective
 from pipeline.scene.motion import Pose, ShapeMotion, poses_of, shape_motions
 from pipeline.scene.overrides import Overrides

@@ -311,7 +311,6 @@ def test_all_unknown_properties_and_unreadable_files_are_told_at_once(shot, refu
         ({"animate": {"grey": {1: {}}}}, "animate.grey: is a bsdf in scene.xml, not a shape"),
         ({"animate": {"inner": {1: {}}}}, "animate.inner: is part of a shape group in scene.xml; animate the instance"),
         ({"materials": {"gray": "."}}, "materials.gray: no BSDF of scene.xml has this id (did you mean 'grey'?)"),
-        ({"materials": {"grey": "."}}, "materials.grey: captured materials are not supported yet"),
         ({"materials": {"grey": "oak"}}, "materials.grey: missing asset oak"),
         (
             {"sampling": {"integrator": "volpth"}},
