@@ -23,9 +23,13 @@ HUBER = 1.0
 """Where the Huber loss turns from square to straight, of the relative residual."""
 
 
-def normaliser(left: Tensor) -> Tensor:
-    """‖sg(L)‖² + ε: N. It carries no gradient (Equation 3)."""
-    return left.detach().square().sum(dim=1) + EPSILON
+def normaliser(settled: Tensor) -> Tensor:
+    """‖sg(L)‖² + ε: N. It carries no gradient (Equation 3).
+
+    Where L jitters from step to step, as it does at high rates, residuals count most when it happens to be low, and the
+    cache grows too bright: hand in a settled L, such as the running mean's.
+    """
+    return settled.detach().square().sum(dim=1) + EPSILON
 
 
 def _squared(residual: Tensor, scale: Tensor) -> Tensor:
@@ -59,7 +63,9 @@ METHODS = ("semi", "full", "dual", "weighted")
 with two estimates that share no sample; and a mean of the last with the first."""
 
 
-def loss(method: str, measure: str, left: Tensor, right: Tensor, *, weight: float = 1.0) -> Tensor:
+def loss(
+    method: str, measure: str, left: Tensor, right: Tensor, *, settled: Tensor | None = None, weight: float = 1.0
+) -> Tensor:
     """The loss of one batch.
 
     Args:
@@ -68,6 +74,7 @@ def loss(method: str, measure: str, left: Tensor, right: Tensor, *, weight: floa
             is unbiased.
         left: N×3, L with its gradient.
         right: N×2×3, R in two halves, with a gradient unless the method is `semi`.
+        settled: N×3, the L that the residual is normalised by; None: `left`.
         weight: w of Equation 31, for `weighted`: 0 is `semi`, 1 has the gradient of `dual`.
 
     Returns:
@@ -80,7 +87,7 @@ def loss(method: str, measure: str, left: Tensor, right: Tensor, *, weight: floa
         raise ValueError(f"no loss {method}, {measure}")
     if method in ("dual", "weighted") and measure != "l2":
         raise ValueError(f"the {method} loss is defined for l2 alone, not for {measure}")
-    scale = normaliser(left)
+    scale = normaliser(left if settled is None else settled)
     mean = right.mean(dim=1)
     if method == "semi":
         return MEASURES[measure](left - mean.detach(), scale)

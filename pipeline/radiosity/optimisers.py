@@ -1,4 +1,4 @@
-"""The cache's optimisers, by name."""
+"""The cache's optimiser: by name, or by what the field is made of (`auto`)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ from collections.abc import Iterable
 import torch
 from torch.nn import Parameter
 
-__all__ = ["OPTIMISERS", "optimiser"]
+from pipeline.optim.choose import AUTO, build, choose
+from pipeline.radiosity.presets import FieldShape
 
-OPTIMISERS = ("adam",)
+__all__ = ["AUTO", "optimiser"]
+
+TINY = 1e-15
+"""Adam's ε: below the gradients of hash entries that few points touch (Müller et al. 2022, §4)."""
 
 
-def optimiser(name: str, parameters: Iterable[Parameter], rate: float) -> torch.optim.Optimizer:
+def optimiser(
+    name: str, parameters: Iterable[Parameter], shape: FieldShape, rate: float, *, seed: int = 0
+) -> torch.optim.Optimizer:
     """An optimiser of the `torch.optim` interface.
 
     Args:
-        name: one of `OPTIMISERS`.
-        rate: learning rate at the start.
+        name: one of `pipeline.optim.choose.OPTIMIZERS`, or `auto`.
+        parameters: what it trains.
+        shape: of the field that they belong to.
+        rate: Adam's learning rate at the start; the others have their own.
+        seed: of random signs.
 
     Raises:
-        ValueError: no optimiser has this name.
+        ConfigError: no optimiser has this name.
     """
-    if name == "adam":
-        # ε below the gradients of hash entries that few points touch (Müller et al. 2022, §4).
-        return torch.optim.Adam(parameters, lr=rate, eps=1e-15, fused=True)
-    raise ValueError(f"no optimiser {name}")
+    choice = choose(shape.activation, name, table=shape.grid is not None)
+    if choice.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=rate, eps=TINY, fused=True)
+    return build(parameters, choice, shape.activation, seed=seed)

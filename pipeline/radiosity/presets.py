@@ -101,9 +101,9 @@ class Preset:
         """What a step is made with."""
         return next(stage for stage in reversed(self.stages) if stage.begin <= step)
 
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step."""
-        return self.rate * self.decay ** (step // self.decay_every)
+    def decay_at(self, step: int) -> float:
+        """Factor of the learning rate at a step."""
+        return self.decay ** (step // self.decay_every)
 
 
 PRESETS = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import drjit as dr
 import mitsuba as mi
@@ -17,13 +17,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.radiosity.cameras import View
-from pipeline.radiosity.field import Field
 from pipeline.radiosity.rhs import incident, right_hand_side, tensors
 from pipeline.radiosity.sources import Sources
 from pipeline.radiosity.transport import columns, walk
 from pipeline.render.rng import key_words, keyed_rng
 
-__all__ = ["RHS_INCIDENT", "SIDES", "Side", "inside_of", "looking_distance", "render"]
+__all__ = [
+    "RHS_INCIDENT",
+    "SIDES",
+    "Answers",
+    "Guides",
+    "Side",
+    "guides",
+    "inside_of",
+    "looking_distance",
+    "render",
+]
 
 Side = Literal["lhs", "rhs"]
 SIDES: tuple[Side, ...] = ("lhs", "rhs")
@@ -38,6 +47,27 @@ _CAMERA = 0xCA3E
 _OFFSETS = (0.7548776662466927, 0.5698402909980532)  # of the R₂ sequence (Roberts 2018)
 
 
+class Answers(Protocol):
+    """What a picture is made from: a cache, or a blend of two."""
+
+    def answer(self, asked: Tensor) -> Tensor:
+        """S without a gradient: 12×N → N×3."""
+        ...
+
+
+@dataclass(frozen=True)
+class Guides:
+    """What a denoiser wants to know of a picture beside its colour.
+
+    Attributes:
+        albedo: H×W×3, of the first surface that scatters, [0, 1].
+        normal: H×W×3, there, world space, towards the viewer; 0 where nothing is.
+    """
+
+    albedo: NDArray[np.float32]
+    normal: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class _Lens:
     """A view as Dr.Jit reads it: all opaque, so that no view has a kernel of its own."""
@@ -50,7 +80,7 @@ class _Lens:
 
 def render(
     sources: Sources,
-    field: Field,
+    field: Answers,
     view: View,
     *,
     side: Side = "lhs",
@@ -91,6 +121,23 @@ def render(
     return image
 
 
+def guides(sources: Sources, view: View, *, seed: int = 0, hide_emitters: bool = False) -> Guides:
+    """Albedo and normal of the surfaces that a picture shows."""
+    pixels = view.width * view.height
+    lens = _lens(view)
+    rows = []
+    for begin in range(0, pixels, TILE_RAYS):
+        count = min(TILE_RAYS, pixels - begin)
+        ray, rng = _rays(lens, begin, count, 0), _random(seed, 0, begin, count)
+        hit = sources.scene.ray_intersect(ray)
+        end, _, _, arrived, _ = walk(sources.scene, hit, ray, rng, mi.Color3f(0), mi.Bool(True), hide_emitters, True)
+        asked = [dr.select(arrived, column, 0) for column in columns(end, arrived)]
+        dr.eval(asked)
+        rows.append(tensors(asked[6:]))
+    seen = torch.cat(rows, dim=1).T.cpu().view(view.height, view.width, 6).numpy().astype(np.float32)
+    return Guides(albedo=np.ascontiguousarray(seen[..., 3:]), normal=np.ascontiguousarray(seen[..., :3]))
+
+
 def looking_distance(sources: Sources, view: View) -> float:
     """Median distance to what the middle of the picture shows, world units; the scene's radius if that is nothing."""
     ray = _rays(_lens(view.at(16, 9)), 0, 144, 0)
@@ -118,7 +165,7 @@ def inside_of(sources: Sources, view: View) -> str | None:
 
 def _tile(
     sources: Sources,
-    field: Field,
+    field: Answers,
     lens: _Lens,
     begin: int,
     count: int,
@@ -129,8 +176,7 @@ def _tile(
 ) -> Tensor:
     """Radiance of camera rays: count×3."""
     scene = sources.scene
-    pixel = dr.arange(mi.UInt32, count) + dr.opaque(mi.UInt32, begin)
-    rng = keyed_rng(key_words(seed ^ _CAMERA, sample), pixel, dr.opaque(mi.UInt32, sample))
+    rng = _random(seed, sample, begin, count)
     ray = _rays(lens, begin, count, sample)
     hit = scene.ray_intersect(ray)
     emitter = hit.emitter(scene)
@@ -168,6 +214,12 @@ def _lens(view: View) -> _Lens:
     made = _Lens(rows, slope, dr.opaque(mi.UInt32, view.width), dr.opaque(mi.UInt32, view.height))
     dr.make_opaque(made.rows)
     return made
+
+
+def _random(seed: int, sample: int, begin: int, count: int) -> Any:
+    """Random numbers of pixels, one generator a lane."""
+    pixel = dr.arange(mi.UInt32, count) + dr.opaque(mi.UInt32, begin)
+    return keyed_rng(key_words(seed ^ _CAMERA, sample), pixel, dr.opaque(mi.UInt32, sample))
 
 
 def _rays(lens: _Lens, begin: int, count: int, sample: int) -> Any:

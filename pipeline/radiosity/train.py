@@ -17,7 +17,7 @@ from pipeline.errors import DeviceError
 from pipeline.radiosity import losses
 from pipeline.radiosity.field import Field
 from pipeline.radiosity.guiding import Guide
-from pipeline.radiosity.optimisers import optimiser
+from pipeline.radiosity.optimisers import AUTO, optimiser
 from pipeline.radiosity.presets import Preset, Stage
 from pipeline.radiosity.rhs import HALVES, Incident, Points, incident, points, right_hand_side
 from pipeline.radiosity.sources import Sources
@@ -44,7 +44,7 @@ class Plan:
         preset: sizes and schedule.
         method, measure, weight: see `losses.loss`.
         guiding: whether a guide is trained and used (§3.3).
-        optimiser: its name.
+        optimiser: its name, or `auto`.
         seed: of weights and rays.
     """
 
@@ -53,7 +53,7 @@ class Plan:
     measure: str = "l2"
     weight: float = 1.0
     guiding: bool = False
-    optimiser: str = "adam"
+    optimiser: str = AUTO
     seed: int = 0
 
 
@@ -87,14 +87,16 @@ class Progress:
     """What a training has come to.
 
     Attributes:
-        step: steps made.
-        seconds: that they took.
+        step: of the schedule.
+        begun: the step that it began with: not 0 where the weights came from another scene.
+        seconds: that the steps took.
         halvings: how often the batch was halved because the device's memory did not suffice.
         checks: held-out residuals.
         stopped: why it ended before its time; empty while it goes on.
     """
 
     step: int = 0
+    begun: int = 0
     seconds: float = 0.0
     halvings: int = 0
     checks: list[Check] = field(default_factory=list)
@@ -124,7 +126,9 @@ class Trainer:
         box = surfaces.lower.tolist(), surfaces.upper.tolist()
         self.field = Field(plan.preset.field, *box, seed=plan.seed).to(self.device)
         self.progress = Progress()
-        self.optimiser = optimiser(plan.optimiser, self.field.parameters(), plan.preset.rate)
+        shape, rate = plan.preset.field, plan.preset.rate
+        self.optimiser = optimiser(plan.optimiser, self.field.parameters(), shape, rate, seed=plan.seed)
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self.guide = Guide(plan.preset.guide, *box, seed=plan.seed).to(self.device) if plan.guiding else None
         self._block: Block | None = None
         self._held_out: tuple[Points, Incident] | None = None
@@ -152,7 +156,7 @@ class Trainer:
         return value
 
     def advance(self, steps: int, *, until: float | None = None, early_stop: bool = False) -> None:
-        """Trains until `steps` were made in all, or until the clock (`time.monotonic`) says `until`, or until the
+        """Trains up to step `steps` of the schedule, or until the clock (`time.monotonic`) says `until`, or until the
         held-out residual improves no more."""
         while self.progress.step < steps and not (early_stop and self.progress.stopped):
             if until is not None and time.monotonic() >= until:
@@ -160,6 +164,16 @@ class Trainer:
             self.step()
             if early_stop and self.progress.step % self.plan.preset.check_every == 0:
                 self.check()
+
+    def begin_late(self) -> None:
+        """Puts a training that was given weights near the end of the schedule, where rates are low."""
+        preset = self.plan.preset
+        self.progress.step = self.progress.begun = preset.steps - preset.warm_steps
+        self.forget_rays()
+
+    def forget_rays(self) -> None:
+        """Drops the block of rays that is under way: the step, or what directions are drawn with, was set anew."""
+        self._block = None
 
     def check(self) -> Check:
         """Looks at the held-out residual, and sets `progress.stopped` when it improves no more."""
@@ -194,11 +208,12 @@ class Trainer:
         # E stands on both sides: it goes out of the residual, and stays in the normaliser.
         seen = (left + emitted)[active] / unit
         found = (right + emitted[:, None])[active] / unit
-        value = losses.loss(plan.method, plan.measure, seen, found, weight=plan.weight)
-        for group in self.optimiser.param_groups:
-            group["lr"] = plan.preset.rate_at(step)
+        settled = (self.shown.answer(sampled.asked) + emitted)[active] / unit
+        value = losses.loss(plan.method, plan.measure, seen, found, settled=settled, weight=plan.weight)
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * plan.preset.decay_at(step)
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        value.backward(create_graph=bool(getattr(self.optimiser, "curvature_due", False)))
         self.optimiser.step()
         self._average(step)
         if self.guide is not None and incoming.sampled is not None:

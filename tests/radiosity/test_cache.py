@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-RHO, GLOW = 0.5, 0.4
+RHO, GLOW = 0.5, 0.4  # of the furnace
 
 
-@pytest.fixture(scope="module")
-def furnace() -> Iterator[Any]:
-    """A closed box whose inside glows and scatters: L = E / (1 − ρ) everywhere."""
-    from pipeline.device import set_variant
-
-    set_variant("llvm_ad_rgb")
-    import mitsuba as mi
-
-    from pipeline.radiosity.sources import sources_of
-
-    gc.collect()
-    scene = mi.load_dict(
-        {
-            "type": "scene",
-            "box": {
-                "type": "cube",
-                "flip_normals": True,
-                "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": RHO}},
-                "emitter": {"type": "area", "radiance": {"type": "rgb", "value": GLOW}},
-            },
-        },
-        optimize=False,
-    )
-    yield sources_of(scene)
-
-
-def plan(**settings: Any) -> Any:
-    from pipeline.radiosity.presets import preset
-    from pipeline.radiosity.train import Plan
-
-    return Plan(preset("fast"), **settings)
-
-
-def test_the_cache_of_a_furnace_comes_to_its_closed_form(furnace: Any) -> None:
+def test_the_cache_of_a_furnace_comes_to_its_closed_form(furnace: Any, plan: Any) -> None:
     from pipeline.radiosity.rhs import points
     from pipeline.radiosity.train import Trainer
 
@@ -70,7 +35,7 @@ def test_one_bounce_of_the_true_answer_gives_it_back(furnace: Any) -> None:
     assert np.allclose(halves, scattered, rtol=0.02)
 
 
-def test_steps_made_twice_give_the_same_weights(furnace: Any) -> None:
+def test_steps_made_twice_give_the_same_weights(furnace: Any, plan: Any) -> None:
     from pipeline.radiosity.train import Trainer
 
     torch.set_num_threads(1)
