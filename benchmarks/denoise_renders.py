@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +94,20 @@ class Renders:
         # What the first samples voted for cannot be added up.
         halves = combine(a), combine(b)
         return Truth(*halves, dataclasses.replace(both, ids=halves[0].ids))
+
+    def name(self, clip: Clip, frame: int) -> str:
+        """Of a frame's renders: all that its samples depend on, but the seed."""
+        return self._directory(clip, frame).name
+
+    def programs(self, clip: Clip, frames: Iterable[int]) -> dict[int, Program]:
+        """The scenes of some frames, loaded side by side, for who goes from one to the other and back."""
+        set_variant()
+        from pipeline.render.passes import prepare
+        from pipeline.scene.load import load
+
+        self._loaded = None  # an earlier scene goes before the next ones come
+        blobs = self.folder / "blobs"
+        return {frame: prepare(load(self._spec(clip, frame), frame, blobs)) for frame in frames}
 
     def moving(self, clip: Clip, frame: int) -> frozenset[int]:
         """Ids (as in `FrameBuffers.ids`) of the shapes that move by themselves, or in an unknown way."""
