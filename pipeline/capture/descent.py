@@ -24,7 +24,7 @@ __all__ = ["PLAIN_RATE", "PLAIN_STEPS", "Prior", "coarse_to_fine", "descend", "r
 
 PLAIN_STEPS = 1000
 PLAIN_RATE = 0.05
-"""Of Adam: the best of 0.01, 0.02, 0.05, 0.1 and 0.2 on generated materials (benchmarks/capture_rivals.py)."""
+"""Of Adam; benchmarks/capture.py tries others beside it."""
 
 WIDTHS = (1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.3, 0.3, 0.4)
 """σ of the prior: diffuse albedo may go far, specular albedo, slopes and roughness less."""
