@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from pipeline.config.camera import Camera
+from pipeline.config.colour import Colour
 from pipeline.config.denoise import Denoise
 from pipeline.config.film import Film, Shutter
 from pipeline.config.keyframes import ShapeKeyframe
@@ -55,6 +56,7 @@ class Shot(ConfigModel):
         description="[open, close] in frames from the frame's time, -1 … 1: motion blur; null: an instant.",
     )
     film: Film = Field(default_factory=Film, description="Filter of the pixels, window, steps of the shutter.")
+    colour: Colour = Field(default_factory=Colour, description="Spaces of light, EXRs and textures.")
     layers: Layers = Field(default_factory=Layers, description="Groups of lights, mattes, AOVs.")
     animate: dict[Id, Keyframes[ShapeKeyframe]] = Field(
         default_factory=dict, description="Keyframes by the id of a shape in the scene, by frame."

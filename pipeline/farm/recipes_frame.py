@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.colour import SPACES, Colour
 from pipeline.config.denoise import Denoise
 from pipeline.config.layers import Layers
 from pipeline.denoise import lambda_map
@@ -34,6 +35,7 @@ from pipeline.farm.references import read_reference
 from pipeline.farm.windows import StoredWindow
 from pipeline.images import deliverable, viewing
 from pipeline.images.channels import BEAUTY
+from pipeline.images.colour_space import convert
 from pipeline.render.buffers import FrameBuffers
 from pipeline.render.moments import Moments, combine
 from pipeline.scene import blobs
@@ -141,7 +143,8 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
     sums, is_clean = Moments.from_arrays(made.arrays), config.backend != "none"
     page = replace(page, extras=tuple(extra_layers(wanted, sums, made.facts, frame, beauty, denoised=is_clean)))
     exr, clamped = deliverable.encode(page)
-    shown = viewing.to_display(_shown(beauty, made.facts.get("window")))
+    seen = convert(_shown(beauty, made.facts.get("window")), SPACES[page.space], SPACES["linear_srgb"])
+    shown = viewing.to_display(seen)
     png = viewing.png_bytes(shown, text={"ViewingTransform": viewing.TRANSFORM})
     stem = f"{job.shot}.{names.frame_text(number)}"
     written = {}
@@ -317,4 +320,5 @@ def _deliverable(
         if film is None
         else deliverable.world_to_ndc(np.array(film), full_width, full_height, corner=(x, y)),
         window=None if window is None else (x, y, full_width, full_height),
+        space=Colour.model_validate(job.config.get("colour") or {}).rendering,
     )

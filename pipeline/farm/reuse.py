@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from pipeline.config.colour import Colour
 from pipeline.config.film import Film
 from pipeline.config.layers import Layers
 from pipeline.farm.names import Frame, Kind
@@ -61,7 +62,7 @@ def digest(value: Any) -> str:
 def pixel_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a shot's config that pixels depend on. What asks for nothing is as if it were not there, so that a
     release with another key does not make pictures anew."""
-    sections = {"film": Film(), "layers": Layers()}
+    sections = {"film": Film(), "layers": Layers(), "colour": Colour()}
     neutral = {"shutter": None, **{name: each.model_dump(mode="json") for name, each in sections.items()}}
     return {
         key: value

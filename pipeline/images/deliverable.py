@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ProductError, StoreError
 from pipeline.images.channels import BEAUTY, BY_NAME, LAYERS, Layer
+from pipeline.images.colour_space import CHROMATICITIES, rendering_of
+from pipeline.images.size import check_exr
 
 __all__ = ["Deliverable", "Extra", "decode", "encode", "read", "world_to_ndc", "write"]
 
 Array = NDArray[np.float32]
 
-REC709_CHROMATICITIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
-"""CIE x, y of red, green, blue and white: ITU-R BT.709-6, table 1 item 1.3; the primaries of sRGB too."""
+REC709_CHROMATICITIES = CHROMATICITIES["linear_srgb"]
+"""The primaries of sRGB too."""
 
 HALF_MAX = float(np.finfo(np.float16).max)  # 65504
 
@@ -62,6 +64,7 @@ class Deliverable:
         world_to_camera: 4×4, column vectors, world to the renderer's camera space; None for cameras that have none.
         window: (x, y, W, H) where the picture is a part of a frame of W×H pixels, or reaches beyond it: its corner in
             pixels of that frame (of the data window), and the frame's size (the display window); None: all of it.
+        space: rendering space of the colours, which the chromaticities tell: linear_srgb or acescg.
         extras: layers that the shot asked for, in file order, after the others.
         world_to_ndc: 4×4, column vectors, world to the display window: (0, 0) its upper left, (1, 1) its lower right
             corner, after division by w (OpenEXR's `worldToNDC`); None for cameras that are not perspective.
@@ -80,6 +83,7 @@ class Deliverable:
     world_to_ndc: NDArray[Any] | None = None
     extras: tuple[Extra, ...] = ()
     window: tuple[int, int, int, int] | None = None
+    space: str = "linear_srgb"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -210,6 +214,7 @@ def decode(data: bytes, *, source: str = "deliverable") -> Deliverable:
             world_to_ndc=_column_vectors(header.get("worldToNDC")),
             extras=extras,
             window=_window(header),
+            space=rendering_of(header.get("chromaticities")) or "linear_srgb",
         )
     except KeyError as error:
         raise ProductError(f"{source}: attribute `{error.args[0]}` is missing") from error
@@ -231,7 +236,7 @@ def _header(frame: Deliverable) -> dict[str, Any]:
     header: dict[str, Any] = {
         "compression": _COMPRESSION,
         "type": OpenEXR.scanlineimage,
-        "chromaticities": REC709_CHROMATICITIES,
+        "chromaticities": CHROMATICITIES[frame.space],
         "framesPerSecond": frame.fps,
         "software": _software(),
         "shot": frame.shot,

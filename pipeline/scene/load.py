@@ -16,6 +16,7 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config.colour import Colour
 from pipeline.config.film import Film
 from pipeline.config.layers import Layers
 from pipeline.errors import SceneError
@@ -27,6 +28,7 @@ from pipeline.scene import (
     nodes,
 )
 from pipeline.scene.cameras import Camera, Cameras, perspective
+from pipeline.scene.colour import convert_colours
 from pipeline.scene.motion import Pose, ShapeMotion, poses_of, shape_motions
 from pipeline.scene.overrides import Overrides
 from pipeline.scene.placement import Placement, opaque
@@ -195,7 +197,7 @@ def _unmoved(spec: SceneSpec) -> tuple[Any, ...]:
     camera = spec.camera or {}
     settings = sorted((k, repr(v)) for k, v in camera.items() if k != "keyframes")
     return (
-        (dict(spec.film), dict(spec.layers)),
+        (dict(spec.film), dict(spec.layers), dict(spec.colour)),
         *(spec.xml, spec.resolution, spec.integrator, spec.max_depth, spec.rr_depth),
         *(settings, bool(camera.get("keyframes")), set(spec.animate), spec.overrides),
     )
@@ -214,6 +216,7 @@ def _load(spec: SceneSpec, frame: int, directory: Path, baked: Mapping[str, Matr
     size = _set_sensor(state, spec, frame)
     window = Film.model_validate(dict(spec.film)).window(*size)
     neural_maps.decode_all(state)
+    convert_colours(state, Colour.model_validate(dict(spec.colour)))
     scene = nodes.instantiate(state)
     _make_opaque(scene)
     if spec.overrides:

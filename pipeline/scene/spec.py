@@ -67,7 +67,7 @@ class SceneSpec:
         integrator, max_depth, rr_depth: as in the shot config; a depth of None leaves what the scene's integrator says,
             or Mitsuba's default.
         shutter: when it opens and closes, frames from the frame's own time; None: an instant.
-        film, layers: as in the shot config.
+        film, layers, colour: as in the shot config.
     """
 
     xml: str
@@ -84,6 +84,7 @@ class SceneSpec:
     shutter: tuple[float, float] | None = None
     film: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Any] = field(default_factory=dict)
+    colour: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -140,4 +141,5 @@ def of(config: Mapping[str, Any], frozen: Mapping[str, FrozenScene | Mapping[str
         shutter=None if shutter is None else (float(shutter[0]), float(shutter[1])),
         film=config.get("film") or {},
         layers=config.get("layers") or {},
+        colour=config.get("colour") or {},
     )
