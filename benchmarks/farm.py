@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import planner
+from benchmarks import farm_recovery, planner
 from benchmarks.farm_rig import Rig, claim_shot
 from benchmarks.machine import ROOT
 from benchmarks.results import Results, Row, main
@@ -51,6 +51,7 @@ def measure(results: Results) -> None:
         same_pixels(results, Path(scratch))
         overhead_of_sleeping(results, Path(scratch))
         overhead_of_rendering(results, Path(scratch))
+    farm_recovery.measure(results)
     for row in planner.measure():
         results.add(row)
     help_time(results)

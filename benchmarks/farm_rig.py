@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class Rig:
         logs: directory for the workers' logs; by default that of the store.
         broker: a Redis, which this ends; by default an embedded one.
         variables: for the workers' environment.
-        options: for the workers' command line.
+        pinned: each worker has a core of its own, and so one thread.
         settings: of the farm, over the defaults.
 
     Attributes:
@@ -104,7 +104,7 @@ class Rig:
         logs: Path | None = None,
         broker: EmbeddedRedis | RestartableRedis | None = None,
         variables: Mapping[str, str] | None = None,
-        options: Sequence[str] = (),
+        pinned: bool = False,
         **settings: Any,
     ) -> None:
         self.directory, self.logs = directory, logs or directory
@@ -113,7 +113,7 @@ class Rig:
         self.config = FarmConfig.model_validate({**settings, "broker_url": self.broker.broker_url})
         self.redis = connect(self.broker.broker_url)
         self.farm = Farm.connect(self.store, self.config)
-        self._engine, self._options, self._variables = engine, list(options), {**os.environ, **(variables or {})}
+        self._engine, self._pinned, self._variables = engine, pinned, {**os.environ, **(variables or {})}
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._started = 0
         self.start(workers)
@@ -128,7 +128,7 @@ class Rig:
             command += ["--broker", self.broker.broker_url, "--store", self.store.url, "--settings", settings]
             with open(self.logs / f"{name}.log", "ab") as log:
                 self.workers[name] = subprocess.Popen(
-                    [*command, *self._options],
+                    command,
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -136,6 +136,9 @@ class Rig:
                     cwd=ROOT,
                     env=self._variables,
                 )
+            if self._pinned:
+                cores = sorted(os.sched_getaffinity(0))
+                os.sched_setaffinity(self.workers[name].pid, {cores[len(self.workers) % len(cores)]})
         if not wait:
             return
         until = time.monotonic() + START_SECONDS
