@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from pipeline.match.losses import Loss
 from pipeline.match.parameters import Parameter, bounds_of
 from pipeline.match.plate import Plate
 
-__all__ = ["Objective", "Pictures", "inert"]
+__all__ = ["Held", "Objective", "Pictures", "inert"]
 
 Array = NDArray[np.float64]
 
@@ -70,3 +71,27 @@ def inert(pictures: Pictures, plate: Plate, start: Array, *, spp: int, seed: int
             for index in places:
                 dead[index] = True
     return dead
+
+
+class Held:
+    """Pictures of some of the parameters; the others stay where they start.
+
+    Args:
+        pictures: of all parameters.
+        start: n, search units.
+        free: n, which are left.
+    """
+
+    def __init__(self, pictures: Pictures, start: Array, free: Sequence[bool]) -> None:
+        self._pictures, self._start, self._free = pictures, start, np.asarray(free, dtype=bool)
+        self.parameters = [p for p, left in zip(pictures.parameters, free, strict=True) if left]
+
+    def whole(self, theta: Array) -> Array:
+        """K×n of all parameters, from K×m of those that are left (or n from m)."""
+        full = np.broadcast_to(self._start, (*theta.shape[:-1], len(self._start))).copy()
+        full[..., self._free] = theta
+        return full
+
+    def images(self, theta: Array, *, spp: int, seed: int) -> NDArray[np.float32]:
+        """K×2×H×W×4."""
+        return self._pictures.images(self.whole(np.atleast_2d(theta)), spp=spp, seed=seed)

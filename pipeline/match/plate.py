@@ -20,7 +20,7 @@ from pipeline.images.deliverable import REC709_CHROMATICITIES
 from pipeline.images.display_inverse import from_display
 from pipeline.images.masks import read_mask
 
-__all__ = ["VIEWS", "Plate", "View", "read_plate", "reduced", "size_for"]
+__all__ = ["VIEWS", "Plate", "View", "picture_size", "read_plate", "reduced", "size_for"]
 
 Array = NDArray[np.float64]
 View = Literal["linear", "srgb", "aces"]
@@ -89,6 +89,19 @@ def read_plate(path: Path, *, size: tuple[int, int], view: View | None = None, m
     if not weight.any():
         raise AssetError(f"{path}: no pixel of the plate counts: all are masked, burnt out, or not finite")
     return Plate(np.where(weight[..., None] > 0, image, 0.0), weight, alpha)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture.
+
+    Raises:
+        AssetError: it is none.
+    """
+    try:
+        image, _ = _exr(path) if path.suffix.lower() == ".exr" else _picture(path)
+    except (OSError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
+        raise AssetError(f"{path}: cannot be read as a plate: {error}") from error
+    return image.shape[1], image.shape[0]
 
 
 def reduced(plate: Plate, size: tuple[int, int]) -> Plate:

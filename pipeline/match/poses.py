@@ -62,6 +62,7 @@ class Pose:
 
 def gathered(rows: Array, version: mi.UInt32) -> list[mi.Float]:
     """K×C numbers by the row of each lane: C arrays. Evaluated: a literal would compile a kernel for each value."""
+    rows = np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows  # a gather from one entry is another kernel
     columns = [mi.Float(np.ascontiguousarray(column, dtype=np.float32)) for column in rows.T]
     dr.make_opaque(columns)
     return [dr.gather(mi.Float, column, version) for column in columns]

@@ -94,6 +94,16 @@ class Renders:
         """What the shot says now, in search units: n."""
         return naming.start_of(self.parameters)
 
+    @property
+    def whole(self) -> FrameScene:
+        """The scene in one piece, as it is loaded; where nothing is moved, materials of the last row are in it."""
+        return self._whole
+
+    @property
+    def pivots(self) -> Mapping[str, Array]:
+        """Centre that each owner of a pose is turned about, world units."""
+        return self._pivots
+
     def overrides(self, theta: Array) -> dict[str, dict[str, Any]]:
         """Search values as `overrides` of the shot; textures as arrays."""
         return self._rig.overrides(theta)
@@ -160,7 +170,8 @@ class Renders:
             fov=None if camera is None else camera.fov,
             camera=to_world,
         )
-        self._kept = still  # and with it what it holds
+        self._pivots = pivots
+        self._whole, self._still = whole, still  # and with them what they hold
 
 
 def unsearched(overrides: Mapping[str, Mapping[str, Any]], params: Sequence[str]) -> dict[str, dict[str, Any]]:

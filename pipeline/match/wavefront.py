@@ -111,9 +111,8 @@ def launch(stage: Stage, rows: Rows, *, spp: int, seed: int, first_sample: int =
     L = L * mi.unpolarized_spectrum(weight)
     finite = dr.isfinite(L.x + L.y + L.z)
     channels = [dr.select(finite, value, 0) for value in (L.x, L.y, L.z)] + [dr.select(alpha, mi.Float(1), 0)]
-    means = [dr.block_reduce(dr.ReduceOp.Add, value, spp) / spp for value in channels] if spp > 1 else channels
-    dr.eval(means)
-    stacked = np.stack([np.array(mean, dtype=np.float32) for mean in means], axis=-1)
+    dr.eval(channels)  # means are taken of arrays, so that one kernel serves any number of samples
+    stacked = np.stack([np.array(value).reshape(-1, spp).mean(axis=1) for value in channels], axis=-1)
     halves = stacked.reshape(len(rows), stage.height, stage.width, 2, 4)
     return np.ascontiguousarray(np.moveaxis(halves, 3, 1))
 
