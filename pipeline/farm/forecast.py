@@ -3,7 +3,8 @@
 Samples follow each frame's curve of error against samples (`pipeline.render.budget`) to its target or cap. Where rounds
 double, the need is rounded up to a round's total; where frames share a budget, their sum stays within it. Frames
 without an error are taken to be like the others. Time is samples at the measured seconds per sample, and denoising and
-writing at their measured times, over the slots that work.
+writing at their measured times, over the slots that work. A worker's first pass of a job loads its scene and compiles
+its kernels: as many frames as there are slots, the slowest, do not count for the seconds per sample.
 
 Intervals hold 80 %: the exponents of all curves are taken to be off in the same direction, since frames of a shot are
 much alike, and the seconds per sample by their spread between frames.
@@ -145,7 +146,7 @@ def forecast(
     low, middle, high = sorted(max(0.0, (total or 0.0) - done) for total in totals)
     samples = Interval(low, middle, high)
     first = float(limits.first_spp * sum(work.pixels for work in frames))
-    machine = _rendering(frames, samples, seconds_per_sample)
+    machine = _rendering(frames, samples, seconds_per_sample, math.ceil(slots))
     machine += _finishing(frames, done, first, samples, every_round=every_round)
     return Forecast(
         samples=samples,
@@ -168,9 +169,11 @@ def _total(frames: Sequence[Work], limits: Limits, spreads: float) -> float | No
     return max(total, float(sum(work.samples for work in frames)))
 
 
-def _rendering(frames: Sequence[Work], samples: Interval, assumed: float) -> Interval:
+def _rendering(frames: Sequence[Work], samples: Interval, assumed: float, slots: int) -> Interval:
     """Seconds of rendering."""
     measured = [work for work in frames if work.samples and work.seconds > 0.0]
+    measured.sort(key=lambda work: work.seconds / work.samples)
+    measured = measured[: len(measured) - min(slots, len(measured) // 2)]
     rate = assumed
     if measured:
         rate = sum(work.seconds for work in measured) / sum(work.samples for work in measured)

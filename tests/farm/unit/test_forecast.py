@@ -51,7 +51,17 @@ def test_time_is_shared_by_the_slots_and_money_is_not() -> None:
     assert one is not None and four is not None and one.cost is not None
     assert one.seconds.middle == pytest.approx(4 * (48 * PIXELS * 1e-3 + OUTPUT_SECONDS))
     assert four.seconds.middle == pytest.approx(one.seconds.middle / 4)
-    assert four.cost == one.cost and one.cost.middle == pytest.approx(one.machine_seconds.middle / 100)
+    assert four.cost is not None and four.cost.high == pytest.approx(one.cost.high)
+    assert four.cost.middle == one.cost.middle == pytest.approx(one.machine_seconds.middle / 100)
+
+
+def test_the_first_pass_of_each_worker_does_not_count_for_the_speed() -> None:
+    slow = Work(16 * PIXELS, 60.0, PIXELS, ((16 * PIXELS, 0.04),))  # loads and compiles
+    told = forecast([slow, slow, *[work(0.04)] * 4], LIMITS, slots=1.5)
+    alone = forecast([slow], LIMITS, slots=2)
+
+    assert told is not None and told.machine_seconds.middle == pytest.approx(6 * (48 * PIXELS * 1e-3 + OUTPUT_SECONDS))
+    assert alone is not None and alone.machine_seconds.middle == pytest.approx(60.0 * 3 + OUTPUT_SECONDS)
 
 
 def test_a_budget_bounds_the_sum() -> None:
