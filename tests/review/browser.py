@@ -67,8 +67,10 @@ class Browser:
             if message.get("method") == "Runtime.exceptionThrown":
                 details = message["params"]["exceptionDetails"]
                 self.errors.append(details.get("exception", {}).get("description") or details["text"])
-            elif message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
-                self.errors.append(message["params"]["entry"]["text"])
+            elif message.get("method") == "Log.entryAdded":
+                entry = message["params"]["entry"]
+                if entry["level"] == "error" and entry["source"] != "network":  # the page tells of answers like 404
+                    self.errors.append(entry["text"])
             elif message.get("id") == number:
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']}")

@@ -182,6 +182,10 @@ async function fetchSide(place, stale) {
   if (stale()) return;
   mine.sight = sight;
   fillLayers(place);
+  if (!sides.b.sight) {
+    sides.b.sight = sight;
+    fillLayers("b");
+  }
   viewport.setFrame(sight.layers[0].width, sight.layers[0].height);
   steering.setFrame(sight.layers[0].width, sight.layers[0].height);
   if (mine.name === STEERED) return void steering.ask(job, frame);
