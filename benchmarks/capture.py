@@ -232,7 +232,7 @@ def _descent(
 
 def _photographs(results: Results, judge: Judge, settings: Settings, model: Capturer | None) -> None:
     """One real photograph in, eight views that it did not see."""
-    taken = real(settings.size)
+    taken = None if model is None else real(settings.size)
     what = "real photographs, eight unseen views"
     if taken is None or model is None:
         note = rows.NO_WEIGHTS if model is None else "the photographs are not there"

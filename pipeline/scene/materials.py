@@ -50,7 +50,7 @@ def replace(state: nodes.State, materials: Mapping[str, str], directory: Path) -
     for name, folder in materials.items():
         if name in by_id:
             _replace(state, by_id[name], captured_asset.read(directory / folder))
-    _forget_files_out_of_use(state)
+    _forget_nodes_out_of_use(state)
 
 
 def _replace(state: nodes.State, node: int, asset: captured_asset.CapturedAsset) -> None:
@@ -76,8 +76,8 @@ def _to_uv(state: nodes.State, node: int) -> Any:
     return None
 
 
-def _forget_files_out_of_use(state: nodes.State) -> None:
-    """Nodes that nothing refers to any more must not have their files kept."""
+def _forget_nodes_out_of_use(state: nodes.State) -> None:
+    """Nodes that nothing refers to any more lose their files, which must not be kept, and their ids."""
     reached, waiting = {nodes.ROOT}, [nodes.ROOT]
     while waiting:
         for _, child in nodes.children(state, waiting.pop()):
@@ -87,3 +87,4 @@ def _forget_files_out_of_use(state: nodes.State) -> None:
     for index in range(len(state.nodes)):
         if index not in reached:
             nodes.clear(state, index)
+            state.nodes[index].props.set_id("")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.capture.likelihood import SATURATED
 from pipeline.capture.photo.exif import Exif
-from pipeline.capture.photo.highlight import BELIEVED, Highlight
+from pipeline.capture.photo.highlight import BELIEVED, SEEN, Highlight
 from pipeline.errors import AssetError
 
 __all__ = ["Remark", "exposure", "flash", "size", "view"]
@@ -91,10 +91,10 @@ def flash(name: str, exif: Exif, found: Highlight) -> list[Remark]:
     remarks = []
     if exif.flash is False:
         remarks.append(Remark(f"{name}: its EXIF says that the flash did not fire", found.confidence))
-    if found.confidence < BELIEVED:
+    if found.confidence < SEEN:
         text = f"{name}: no flash highlight is to be seen; the flash is taken to be at the camera"
         remarks.append(Remark(text, found.confidence))
-    elif not found.inside:
+    elif found.confidence >= BELIEVED and not found.inside:
         remarks.append(Remark(f"{name}: the flash's highlight lies outside of the patch", 0.5 * found.confidence))
     elif found.gloss < MATT:
         remarks.append(

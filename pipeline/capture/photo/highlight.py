@@ -25,13 +25,13 @@ from pipeline.capture.shading import Grid, Shot, grid, render
 
 Floats = NDArray[np.float64]
 
-__all__ = ["BELIEVED", "Highlight", "find"]
+__all__ = ["BELIEVED", "SEEN", "Highlight", "find"]
 
 BLOCKS = 16
 """Along the wider side."""
 
-BELIEVED = 0.3
-"""Of `confidence`: below it the flash is taken to be at the camera."""
+BELIEVED, SEEN = 0.3, 0.15
+"""Of `confidence`: below the first the flash is taken to be at the camera, below the second it is doubted."""
 
 _ROBUST = 0.06  # of √light: larger residuals count in proportion, not squared
 _STEP = 1e-4  # of differences
@@ -157,12 +157,12 @@ class _Model:
 
 
 def _blocks(pixels: NDArray[np.float32]) -> tuple[Floats, Grid]:
-    """Median luminance of blocks, and where they are."""
+    """Median of the darkest channel of blocks, and where they are: a highlight shows in it before a coloured albedo."""
     height, width = pixels.shape[:2]
     columns = min(BLOCKS, width)
     rows = max(2, min(height, round(columns * height / width)))
     step = max(1, width // (8 * columns))  # eight samples a side are enough for a median
-    grey = pixels[::step, ::step].mean(-1)
+    grey = pixels[::step, ::step].min(-1)
     across = np.array_split(np.arange(grey.shape[1]), columns)
     seen = np.array([[np.median(band[:, part]) for part in across] for band in np.array_split(grey, rows)])
     where = grid(rows, columns, dtype=torch.float64)
