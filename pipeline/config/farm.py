@@ -95,6 +95,9 @@ class Farm(ConfigModel):
     queue_depth_per_slot: Integer = Field(
         default=2, ge=1, le=100, description="Tasks queued per live slot: low, so that priority and cancel act at once."
     )
+    publish: tuple[str, ...] = Field(
+        default=(), description="Entry points of the group penumbra.publish that each finished version is given to."
+    )
     feature_cache_bytes: Integer = Field(
         default=8 * 2**30,
         ge=0,

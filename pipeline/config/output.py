@@ -32,6 +32,9 @@ class Output(ConfigModel):
             raise ValueError(f"must end in {ending}, not {template!r:.80}")
         return template
 
+    slate: bool = Field(default=False, description="Begin the review movie with a second of the version's facts.")
+    burn_in: bool = Field(default=False, description="Put shot, version and frame number into the review movie.")
+
     def templates(self) -> Iterator[tuple[str, str]]:
         """(key, template) of those that are set."""
         for key in _ENDINGS:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from pipeline.config.film import rendered_size
+from pipeline.config.frames import FrameRange
+from pipeline.config.output import Output
 from pipeline.errors import ProductError
 from pipeline.farm import names, plan
 from pipeline.farm.context import Context
@@ -21,9 +24,11 @@ from pipeline.farm.limits import Limits
 from pipeline.farm.names import Name
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
+from pipeline.farm.publish import Published, publish
 from pipeline.farm.recipes import Made
 from pipeline.farm.recipes_frame import planned
 from pipeline.images import contact_sheet, movie
+from pipeline.images.burn_in import burnt_in, slate
 from pipeline.images.viewing import png_bytes
 
 __all__ = ["MOVIE", "REPORT_FILE", "SHEET", "check_files", "report"]
@@ -61,8 +66,15 @@ def report(_: Name, job: Job, products: Products, context: Context) -> Made:
     )
     _replace(products, SHEET, png_bytes(np.asarray(sheet)))
     notes = _movie(job, products, pages)
-    text = json.dumps(_document(job, products, wanted, pages, marks, notes), indent=1, allow_nan=False)
-    _replace(products, REPORT_FILE, text.encode())
+
+    def write() -> None:
+        text = json.dumps(_document(job, products, wanted, pages, marks, notes), indent=1, allow_nan=False)
+        _replace(products, REPORT_FILE, text.encode())
+
+    write()
+    if context.farm.publish and (failed := publish(_published(job, products, pages, absent), context.farm.publish)):
+        notes += failed
+        write()
     return {"frames": made, "absent": absent, "notes": notes}, {}
 
 
@@ -157,7 +169,15 @@ def _movie(job: Job, products: Products, pages: dict[int, Any]) -> list[str]:
             picture.write_bytes(products.store.read(products.name(pages[frame]["png"])))
             pictures.append(picture)
         target = Path(scratch) / "movie.mp4"
-        made = movie.write(target, pictures, fps=Fraction(job.config["fps"]))
+        told = Output.model_validate(job.config.get("output") or {})
+        name = f"{job.shot} v{job.version:03d}"
+        made = movie.write(
+            target,
+            pictures,
+            fps=Fraction(job.config["fps"]),
+            slate=partial(slate, title=name, lines=_facts(job, pages)) if told.slate else None,
+            label=(lambda place, pixels: burnt_in(pixels, name, f"{first + place}")) if told.burn_in else None,
+        )
         if made.path is not None:
             _replace(products, MOVIE.format(shot=job.shot), target.read_bytes())
     notes = [made.note] if made.note else []
@@ -171,6 +191,51 @@ def _replace(products: Products, file: str, data: bytes) -> None:
     full = products.name(file)
     products.store.delete(full)
     products.store.create(full, data)
+
+
+def _published(job: Job, products: Products, pages: Mapping[int, Any], absent: Sequence[int]) -> Published:
+    store = products.store
+
+    def place(name: str) -> str:
+        path = store.path(name)
+        return f"{store.url}/{name}" if path is None else str(path)
+
+    def own(file: str) -> str | None:
+        name = products.name(file)
+        return place(name) if store.exists(name) else None
+
+    return Published(
+        id=job.id,
+        show=job.show,
+        sequence=str(job.config.get("sequence") or ""),
+        shot=job.shot,
+        version=job.version,
+        owner=job.owner,
+        fps=str(Fraction(job.config["fps"])),
+        frames={frame: place(page.get("exr_delivered") or products.name(page["exr"])) for frame, page in pages.items()},
+        absent=tuple(absent),
+        movie=own(MOVIE.format(shot=job.shot)),
+        sheet=own(SHEET),
+        report=own(REPORT_FILE),
+        hash=job.hash,
+    )
+
+
+def _facts(job: Job, pages: Mapping[int, Any]) -> list[tuple[str, str]]:
+    """What a slate tells."""
+    width, height = _size(job)
+    denoise, sampling = job.config["denoise"], job.config["sampling"]
+    spp = sum(page["spp"] for page in pages.values()) / len(pages)
+    facts = [
+        ("show", " / ".join(part for part in (job.show, str(job.config.get("sequence") or "")) if part)),
+        ("frames", f"{FrameRange.of(sorted(pages))}, {job.config['fps']} fps"),
+        ("size", f"{width} x {height}" if width else ""),
+        ("samples", f"{spp:.0f} per pixel, target {sampling['target_error']:g}"),
+        ("denoiser", f"{denoise['backend']}, lambda {denoise['lambda']:g}"),
+        ("artist", job.owner),
+        ("submitted", job.created),
+    ]
+    return [(what, value) for what, value in facts if value]
 
 
 def _size(job: Job) -> tuple[int, int]:

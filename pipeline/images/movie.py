@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,8 @@ from PIL import Image
 from pipeline.errors import ProductError
 
 __all__ = ["Movie", "find_ffmpeg", "write"]
+
+Pixels = NDArray[np.uint8]
 
 _CRF = "16"  # visually lossless: what is seen is the render, not the codec
 _THREADS = "2"  # x264's output depends on the number of threads: a fixed one keeps the bytes the same everywhere
@@ -44,7 +46,15 @@ def find_ffmpeg() -> str | None:
         return shutil.which("ffmpeg")
 
 
-def write(path: Path, frames: Sequence[Path | None], *, fps: Fraction, ffmpeg: str | None = None) -> Movie:
+def write(
+    path: Path,
+    frames: Sequence[Path | None],
+    *,
+    fps: Fraction,
+    ffmpeg: str | None = None,
+    slate: Callable[[tuple[int, int]], Pixels] | None = None,
+    label: Callable[[int, Pixels], Pixels] | None = None,
+) -> Movie:
     """Writes an MP4 (H.264, yuv420p, Rec. 709), overwriting `path`.
 
     Args:
@@ -52,6 +62,8 @@ def write(path: Path, frames: Sequence[Path | None], *, fps: Fraction, ffmpeg: s
             picture before is held, and before the first one the first.
         fps: exact; 24000/1001 stays 24000/1001.
         ffmpeg: the program; None looks for it.
+        slate: makes a picture of (H, W) that is shown for a second before the first frame; None: no slate.
+        label: puts its text into the picture of a frame, by its place in `frames`; None leaves pictures as they are.
 
     Returns:
         the movie, or a note where nothing can be written. Odd sizes are padded by one repeated row or column.
@@ -77,7 +89,7 @@ def write(path: Path, frames: Sequence[Path | None], *, fps: Fraction, ffmpeg: s
         except OSError as error:
             return Movie(None, f"no movie: {program} cannot be started: {error.strerror or error}")
         try:
-            _feed(process, _stream(pictures, (height, width)))
+            _feed(process, _stream(pictures, (height, width), fps, slate, label))
         except BaseException:
             process.kill()
             process.wait()
@@ -114,12 +126,22 @@ def _held(frames: Sequence[Path | None]) -> list[Path]:
     return pictures
 
 
-def _stream(pictures: Sequence[Path], shape: tuple[int, int]) -> Iterator[bytes]:
-    for picture in pictures:
+def _stream(
+    pictures: Sequence[Path],
+    shape: tuple[int, int],
+    fps: Fraction,
+    slate: Callable[[tuple[int, int]], Pixels] | None,
+    label: Callable[[int, Pixels], Pixels] | None,
+) -> Iterator[bytes]:
+    if slate is not None:
+        first = slate(shape).tobytes()
+        for _ in range(max(round(fps), 1)):
+            yield first
+    for place, picture in enumerate(pictures):
         pixels = _even(_read(picture))
         if pixels.shape[:2] != shape:
             raise ProductError(f"{picture}: {pixels.shape[1]}×{pixels.shape[0]}, the movie is {shape[1]}×{shape[0]}")
-        yield pixels.tobytes()
+        yield (pixels if label is None else label(place, pixels)).tobytes()
 
 
 def _feed(process: subprocess.Popen[bytes], data: Iterator[bytes]) -> None:

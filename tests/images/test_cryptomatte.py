@@ -62,9 +62,7 @@ def test_hashes_agree_with_another_implementation() -> None:
 
 def test_an_id_is_always_a_number() -> None:
     for k in range(3000):
-        value = np.array([cryptomatte.id_of(f"object{k}")], np.uint32).view(np.float32)[
-            0
-        ]
+        value = np.array([cryptomatte.id_of(f"object{k}")], np.uint32).view(np.float32)[0]
         assert np.isfinite(value)
         assert abs(value) >= np.finfo(np.float32).tiny
 
@@ -73,32 +71,20 @@ def decoded(path: Path, layer: str) -> tuple[dict[str, int], np.ndarray]:
     """Manifest and H×W×rank×(id bits, coverage), read as any compositor would: metadata first, then channel names."""
     with OpenEXR.File(str(path), separate_channels=True) as file:
         for part in file.parts:
-            keys = {
-                key
-                for key, value in part.header.items()
-                if key.endswith("/name") and value == layer
-            }
+            keys = {key for key, value in part.header.items() if key.endswith("/name") and value == layer}
             if not keys:
                 continue
             root = keys.pop().removesuffix("/name")
             assert root == f"cryptomatte/{smhasher(layer.encode()):08x}"[:19]
             assert part.header[f"{root}/hash"] == "MurmurHash3_32"
             assert part.header[f"{root}/conversion"] == "uint32_to_float32"
-            manifest = {
-                name: int(bits, 16)
-                for name, bits in json.loads(part.header[f"{root}/manifest"]).items()
-            }
+            manifest = {name: int(bits, 16) for name, bits in json.loads(part.header[f"{root}/manifest"]).items()}
             planes, group = [], 0
             while f"{layer}{group:02}.R" in part.channels:
                 for pair in ("RG", "BA"):
-                    bits, share = (
-                        np.array(part.channels[f"{layer}{group:02}.{axis}"].pixels)
-                        for axis in pair
-                    )
+                    bits, share = (np.array(part.channels[f"{layer}{group:02}.{axis}"].pixels) for axis in pair)
                     assert bits.dtype == np.float32
-                    planes.append(
-                        np.stack([bits.view(np.uint32).astype(np.float64), share], -1)
-                    )
+                    planes.append(np.stack([bits.view(np.uint32).astype(np.float64), share], -1))
                 group += 1
             return manifest, np.stack(planes, 2)
     raise AssertionError(f"no {layer} in {path}")
@@ -117,10 +103,7 @@ def test_another_reader_finds_every_object_by_its_name(tmp_path: Path) -> None:
     layer = "CryptoObject"
     values = cryptomatte.matte(votes, NAMES, ranks=16)
     channels = cryptomatte.channel_names(layer, 16)
-    planes = {
-        name: np.ascontiguousarray(values[..., index])
-        for index, name in enumerate(channels)
-    }
+    planes = {name: np.ascontiguousarray(values[..., index]) for index, name in enumerate(channels)}
     header = {
         "compression": OpenEXR.ZIP_COMPRESSION,
         **cryptomatte.metadata(layer, NAMES),
@@ -131,19 +114,10 @@ def test_another_reader_finds_every_object_by_its_name(tmp_path: Path) -> None:
     assert set(manifest) == set(NAMES)
     cast = np.maximum((votes > 0).sum(-1), 1)
     for name in set(NAMES):
-        wanted = (
-            sum(
-                (votes == index + 2).sum(-1)
-                for index, each in enumerate(NAMES)
-                if each == name
-            )
-            / cast
-        )
+        wanted = sum((votes == index + 2).sum(-1) for index, each in enumerate(NAMES) if each == name) / cast
         np.testing.assert_allclose(coverage(manifest, found, name), wanted, atol=1e-6)
     assert (np.diff(found[..., 1], axis=-1) <= 0).all()  # the largest first
-    np.testing.assert_allclose(
-        found[..., 1].sum(-1), (votes > 1).sum(-1) / cast, atol=1e-6
-    )
+    np.testing.assert_allclose(found[..., 1].sum(-1), (votes > 1).sum(-1) / cast, atol=1e-6)
 
 
 def test_few_ranks_keep_what_covers_most() -> None:

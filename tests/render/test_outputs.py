@@ -67,9 +67,7 @@ def test_groups_of_lights_add_up_to_the_picture_before_and_after_denoising(
         np.testing.assert_allclose(after.sum(2), clean, rtol=1e-5)
 
 
-def test_a_group_is_what_its_light_alone_gives(
-    program_of: Any, render: Any, moments: Any
-) -> None:
+def test_a_group_is_what_its_light_alone_gives(program_of: Any, render: Any, moments: Any) -> None:
     from pipeline.render.moments import light_means
 
     groups = light_means(combined(moments(512, lights=GROUPS))[0])
@@ -84,9 +82,7 @@ def test_a_group_is_what_its_light_alone_gives(
         for each in others:
             scene = scene.replace((sky, bulb, panel)[each], off[each])
         alone = combined(render(program_of(scene, max_depth=6), 512))[1]
-        np.testing.assert_allclose(
-            groups[:, :, group].mean((0, 1)), alone.beauty.mean((0, 1)), rtol=0.02
-        )
+        np.testing.assert_allclose(groups[:, :, group].mean((0, 1)), alone.beauty.mean((0, 1)), rtol=0.02)
 
 
 def test_a_group_without_a_light_is_refused(program_of: Any) -> None:
@@ -109,9 +105,7 @@ def test_aovs_are_those_of_mitsuba(moments: Any) -> None:
     np.testing.assert_allclose(found[row, column, 2], -1, atol=1e-5)
     eye = found[row, column, :3] - np.array([0, 0, 4])
     np.testing.assert_allclose(np.linalg.norm(eye), frame.depth[row, column], rtol=1e-3)
-    np.testing.assert_allclose(
-        found[row, column, 3:], found[row, column, :2] / 6 + 0.5, atol=1e-4
-    )
+    np.testing.assert_allclose(found[row, column, 3:], found[row, column, :2] / 6 + 0.5, atol=1e-4)
 
 
 def test_mattes_go_by_the_names_of_objects_materials_and_assets(
