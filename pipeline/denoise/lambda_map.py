@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.config.values import LAMBDA_RANGE
 from pipeline.errors import AssetError, ConfigError
 from pipeline.images.masks import read_mask
+from pipeline.images.size import check_exr
 
 __all__ = ["compose", "constant", "of_grey", "read"]
 
@@ -64,6 +65,7 @@ def _grey(path: Path) -> Array:
 
 def _channel(path: Path) -> Array:
     try:
+        check_exr(path)
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: channel.pixels for name, channel in file.parts[0].channels.items()}
     except (OSError, ValueError, RuntimeError) as error:

@@ -11,6 +11,7 @@ import OpenEXR
 from numpy.typing import NDArray
 
 from pipeline.errors import AssetError
+from pipeline.images.size import check_exr
 
 __all__ = ["read_beauty"]
 
@@ -22,6 +23,7 @@ def read_beauty(path: Path) -> NDArray[np.float32]:
         AssetError: not a readable EXR, without R, G and B, or with values that are not finite.
     """
     try:
+        check_exr(path)
         with redirect_stdout(io.StringIO()), OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: np.asarray(channel.pixels) for name, channel in file.parts[0].channels.items()}
     except (OSError, ValueError, RuntimeError, IndexError) as error:

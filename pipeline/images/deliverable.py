@@ -183,6 +183,7 @@ def decode(data: bytes, *, source: str = "deliverable") -> Deliverable:
         ProductError: not an EXR, truncated, or not one of ours.
     """
     try:
+        check_exr(data)
         # OpenEXR prints what is wrong with a part and carries on without it; stdout belongs to the caller's `--json`.
         with redirect_stdout(io.StringIO()):
             parts = OpenEXR.File(io.BytesIO(data), separate_channels=True).parts

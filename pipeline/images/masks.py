@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import AssetError
+from pipeline.images.size import check_image
 
 __all__ = ["read_mask"]
-
-MAX_PIXELS = 2**28
 
 
 def read_mask(path: Path) -> NDArray[np.float32]:
@@ -24,6 +23,7 @@ def read_mask(path: Path) -> NDArray[np.float32]:
         AssetError: not an image, no such channel, or not finite.
     """
     try:
+        check_image(path)
         values = _exr(path) if path.suffix.lower() == ".exr" else _png(path)
     except (OSError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise AssetError(f"{path.name}: cannot be read as a mask: {error}") from error
@@ -49,8 +49,6 @@ def _exr(path: Path) -> NDArray[np.float32]:
 
 def _png(path: Path) -> NDArray[np.float32]:
     with Image.open(path) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"{image.width}×{image.height} pixels are too many")
         deep = image.mode.startswith("I")
         values: NDArray[np.float32] = np.array(image if deep else image.convert("L"), dtype=np.float32)
         values /= np.float32(65535.0 if deep else 255.0)

@@ -13,12 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.images.size import check_image
 from pipeline.scene import names
 
 __all__ = ["FileMention", "Mentions", "read_xml"]
 
 MAX_INCLUDES = 15
 """Depth of includes, as in Mitsuba's parser."""
+
+IMAGES = (".exr", ".png", ".jpg", ".jpeg", ".tga", ".bmp", ".tif", ".tiff", ".hdr", ".pfm", ".ppm")
+"""Files that a texture may name, by suffix: their size is looked at before Mitsuba decodes them."""
 
 REPLACED = ("integrator", "film", "sampler", "rfilter")
 """Kinds of objects that give way to the shot's own, so that scenes may name plugins for them that are not there."""
@@ -76,7 +80,12 @@ class Mentions:
             for mention in self.files
             if not mention.path.is_file()
         ]
-        return [*self.problems, *missing, *unknown]
+        large = [
+            f"{mention.place}: {mention.name}: {why}"
+            for mention in self.files
+            if mention.path.is_file() and (why := _why_not_read(mention.path))
+        ]
+        return [*self.problems, *missing, *large, *unknown]
 
     def ids_of(self, kind: str) -> list[str]:
         """Ids of all objects of a kind."""
@@ -160,6 +169,19 @@ def _find(name: str, folders: list[Path]) -> Path:
     if Path(name).is_absolute():
         return Path(name)
     return next((folder / name for folder in folders if (folder / name).exists()), folders[-1] / name)
+
+
+def _why_not_read(path: Path) -> str:
+    """Why an image is not to be decoded; empty where it may be, or is none."""
+    if path.suffix.lower() not in IMAGES:
+        return ""
+    try:
+        check_image(path)
+    except ValueError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return ""
 
 
 def _why_not(path: Path) -> str:

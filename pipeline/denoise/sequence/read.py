@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.denoise.frame import Frame
 from pipeline.denoise.sequence.layers import Layout, frame_from
 from pipeline.errors import AssetError
+from pipeline.images.size import check_exr
 
 __all__ = ["Contents", "DataWindow", "FrameWindow", "Place", "contents", "digest", "frame", "parts", "stored"]
 
@@ -166,6 +167,8 @@ class FrameWindow(Mapping[int, Frame | None]):
 
 def _open(path: Path, *, header_only: bool = False, said: io.StringIO | None = None) -> list[Any]:
     try:
+        if not header_only:
+            check_exr(path)
         with redirect_stdout(said or io.StringIO()):
             return list(OpenEXR.File(str(path), separate_channels=True, header_only=header_only).parts)
     except (RuntimeError, ValueError, OSError, MemoryError) as error:

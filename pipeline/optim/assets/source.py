@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import AssetError
 from pipeline.images.neural_map import HALF_TOP, SUFFIX
+from pipeline.images.size import check_exr, check_image
 
 __all__ = ["Source", "read_source"]
 
@@ -69,12 +70,13 @@ def _display(path: Path) -> NDArray[np.uint16]:
     from PIL import Image, UnidentifiedImageError
 
     try:
+        check_image(path)
         with Image.open(path) as image:
             if image.mode in ("I;16", "I;16B", "I"):
                 return np.clip(np.asarray(image, dtype=np.int64), 0, 0xFFFF).astype(np.uint16)[..., np.newaxis]
             mode = {"L": "L", "1": "L", "RGBA": "RGBA", "LA": "RGBA", "PA": "RGBA"}.get(image.mode, "RGB")
             pixels = np.asarray(image.convert(mode), dtype=np.uint16)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise AssetError(f"{path}: cannot be read as an image: {error}") from error
     wide: NDArray[np.uint16] = pixels * np.uint16(257)  # 255 → 65535
     return wide[..., np.newaxis] if wide.ndim == 2 else wide
@@ -84,6 +86,7 @@ def _half(path: Path) -> NDArray[np.uint16]:
     import OpenEXR
 
     try:
+        check_exr(path)
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: np.asarray(channel.pixels) for name, channel in file.channels().items()}
     except (RuntimeError, ValueError, OSError) as error:
