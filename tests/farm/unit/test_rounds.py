@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import OpenEXR
 import pytest
+from PIL import Image
 
 from pipeline.cli import main
 from pipeline.config.load import load_shot
@@ -39,7 +40,8 @@ scene: scene.xml
 frames: 1-2
 resolution: [16, 9]
 sampling:
-  {first_spp: 2, max_spp: 8, target_error: 0.0001, guide: oracle, reference: truth.%04d.exr, max_depth: 3, seed: 4}
+  {first_spp: 2, max_spp: 8, target_error: 0.0001, guide: oracle, reference: truth.%04d.exr, max_depth: 3, seed: 4,
+   importance: mask.png}
 denoise: {backend: none}
 """
 
@@ -55,10 +57,14 @@ def paint(path: Path, picture: np.ndarray) -> None:
     OpenEXR.File(header, channels).write(str(path))
 
 
+MASK = np.where(np.arange(SIZE[1]) < 4, 0, 255).astype(np.uint8)[None].repeat(SIZE[0], axis=0)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shot with references."""
+    """A shot with references, whose left side is of no importance."""
     folder = tmp_path_factory.mktemp("shot")
+    Image.fromarray(MASK).save(folder / "mask.png")
     (folder / "scene.xml").write_text(SCENE)
     (folder / "shot.yaml").write_text(SHOT)
     for frame in (1, 2, 3):
@@ -107,7 +113,8 @@ def renders(store: LocalStore, job: Job) -> Render:
 def test_they_are_the_rounds_of_the_farm(farmed: tuple[LocalStore, Job]) -> None:
     store, job = farmed
     products = Products(store, job)
-    course = Course(Limits.of(job), Oracle(lambda frame, shape: truth(frame, shape)), Passthrough(), seed=4)
+    oracle = Oracle(lambda frame, shape: truth(frame, shape))
+    course = Course(Limits.of(job), oracle, Passthrough(), importance=MASK / 255, seed=4)
     made: list[Round] = list(rounds.run(job.frames, SIZE, renders(store, job), course))
 
     assert [(one.number, one.frame, one.spp, one.reason) for one in made] == [
@@ -118,7 +125,7 @@ def test_they_are_the_rounds_of_the_farm(farmed: tuple[LocalStore, Job]) -> None
         judged = products.read(names.error(one.frame, one.number))
         np.testing.assert_array_equal(one.judged.error, judged.arrays["error"])
         assert one.judged.mean == judged.facts["mean"] and one.judged.p99 == judged.facts["p99"]
-    assert made[2].samples.max() > made[2].samples.min()
+    assert made[2].samples[:, :4].max() == 0 < made[2].samples[:, 4:].max() > made[2].samples[:, 4:].min()
     last = products.read(names.denoised(2, 2)).arrays
     assert made[-1].delivered is not None
     np.testing.assert_array_equal(made[-1].delivered.diffuse, last["diffuse"])
