@@ -28,6 +28,7 @@ __all__ = [
     "Answers",
     "Guides",
     "Side",
+    "first_flags",
     "guides",
     "inside_of",
     "looking_distance",
@@ -136,6 +137,14 @@ def guides(sources: Sources, view: View, *, seed: int = 0, hide_emitters: bool =
         rows.append(tensors(asked[6:]))
     seen = torch.cat(rows, dim=1).T.cpu().view(view.height, view.width, 6).numpy().astype(np.float32)
     return Guides(albedo=np.ascontiguousarray(seen[..., 3:]), normal=np.ascontiguousarray(seen[..., :3]))
+
+
+def first_flags(sources: Sources, view: View) -> NDArray[np.uint32]:
+    """BSDF flags of the first surface that each pixel's centre shows: H×W, 0 where it shows none."""
+    ray = _rays(_lens(view), 0, view.width * view.height, 0)
+    si = sources.scene.ray_intersect(ray)
+    flags: NDArray[np.uint32] = np.array(dr.select(si.is_valid(), si.bsdf(ray).flags(), 0), dtype=np.uint32)
+    return flags.reshape(view.height, view.width)
 
 
 def looking_distance(sources: Sources, view: View) -> float:

@@ -6,10 +6,12 @@ is noted by viser's threads, and looked at between two pieces of work.
 
 from __future__ import annotations
 
+import io
 import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,7 +127,8 @@ class Viewer:
 
     def stop(self) -> None:
         """Stops serving; after `run`."""
-        self._server.stop()
+        with redirect_stdout(io.StringIO()):
+            self._server.stop()
 
     # --- Pictures -----------------------------------------------------------------------------------------------
 
@@ -178,7 +181,7 @@ class Viewer:
         server, opened = self._server, self.opened
         server.scene.set_up_direction(_up(opened.view))
         gui = server.gui
-        gui.configure_theme(dark_mode=True, control_layout="collapsible")
+        gui.configure_theme(dark_mode=True)
         self._progress = gui.add_markdown("")
         self._bar = gui.add_progress_bar(0.0)
         self._train = gui.add_checkbox("Train", True)
