@@ -50,6 +50,13 @@ def _complete_sources(ctx: click.Context, param: click.Parameter, incomplete: st
 @click.option("--max-spp", type=int, metavar="N", help="Most samples per pixel of a frame.")
 @click.option("--target-error", type=float, metavar="E", help="Predicted error at which a frame is done.")
 @click.option("--priority", type=int, metavar="P", help="0 (last) to 9 (first).")
+@click.option(
+    "--diff",
+    "since",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="OLD.otio",
+    help="Of one edit: only what changed since this one.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key: --set sampling.seed=3.")
 @farm_option
 @out_option
@@ -61,6 +68,7 @@ def _complete_sources(ctx: click.Context, param: click.Parameter, incomplete: st
 def submit(
     sources: tuple[str, ...],
     settings: tuple[str, ...],
+    since: Path | None,
     farm: str | None,
     out: str | None,
     wait: bool | None,
@@ -74,10 +82,19 @@ def submit(
 
     Without a farm, an embedded Redis and local workers make the frames, and the command ends when they are there.
     With one (PIPELINE_BROKER_URL, --farm), the job is enqueued, and its id printed. The same again goes on where it
-    stopped; what changes pixels makes a new version. Exits with 0: done or enqueued, 1: failed, 2: bad input.
+    stopped; what changes pixels makes a new version. An edit comes back as OUT/EDIT.rendered.otio, whose clips point at
+    the frames. Exits with 0: done or enqueued, 1: failed, 2: bad input.
     """
     from pipeline.cli.live import Live
     from pipeline.farm import submission
+
+    edits = [Path(source) for source in sources if source.lower().endswith(".otio")]
+    if since is not None and (len(sources) != 1 or not edits):
+        raise click.UsageError(
+            "--diff compares one edit with the one before it: pipeline submit NEW.otio --diff OLD.otio"
+        )
+    if since is not None and dry_run:
+        raise click.UsageError("--diff and --dry-run do not go together; pipeline diff says what changed")
 
     overrides = {OPTIONS[name]: value for name, value in options.items() if value is not None}
     overrides |= dict(setting(text) for text in settings)
@@ -103,9 +120,13 @@ def submit(
             tell_volumes(store_of(profile, out), [job.job for job in jobs], told)
             live.show(jobs, note)
 
-        results = submission.submit(
-            sources, overrides, settings=profile, out=out, wait=wait, workers=workers, show=show
-        )
+        where: dict[str, Any] = {"settings": profile, "out": out, "wait": wait, "workers": workers, "show": show}
+        if since is None:
+            results = submission.submit(sources, overrides, **where)
+        else:
+            from pipeline.farm.edit_changes import submit_changes
+
+            results = submit_changes(edits[0], since, overrides, **where)
     tell_volumes(store_of(profile, out), [result.job for result in results], told)
     if as_json:
         documents = [asdict(result) for result in results]
@@ -113,6 +134,13 @@ def submit(
     else:
         for result in results:
             tell(result)
+        if since is not None and not results:
+            click.echo("nothing changed that is not rendered")
+    if edits:
+        from pipeline.farm.edit_changes import write_back
+
+        for path in write_back(edits, store_of(profile, out), results):
+            click.echo(f"edit: {path}", err=True)
     return 1 if any(result.state in ("failed", "cancelled") for result in results) else 0
 
 

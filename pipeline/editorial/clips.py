@@ -46,6 +46,8 @@ class EditClip:
     """First visible frame's place in the edit, in frames of `rate`; None where the edit does not tell (a neighbour
     without a length)."""
     handles: int
+    speed: int
+    """Source frames per frame of the edit."""
     notes: tuple[str, ...]
 
 
@@ -111,6 +113,7 @@ def read_clip(clip: otio.schema.Clip, mark: ClipMark) -> EditClip:
         rate=rate,
         offset=None if offset is None else offset * rate,
         handles=mark.handles,
+        speed=step,
         notes=tuple(notes),
     )
 

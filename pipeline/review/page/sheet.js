@@ -43,8 +43,8 @@ export class Sheet {
   #fill(cell, page, frame, current) {
     const told = cell.querySelectorAll(".told span");
     told[0].textContent = String(frame.frame);
-    const facts = frame.spp === null ? frame.state : `${short(frame.spp)} spp, ${short(frame.error)}`;
-    told[1].textContent = frame.problem || (frame.state === "done" ? facts : `${frame.state}, ${facts}`);
+    const facts = [...(frame.state === "done" ? [] : [frame.state]), ...(frame.spp === null ? [] : [`${short(frame.spp)} spp`, short(frame.error)])];
+    told[1].textContent = frame.problem || facts.join(", ");
     cell.title = frame.problem || `frame ${frame.frame}: ${frame.state}`;
     cell.toggleAttribute("data-problem", Boolean(frame.problem));
     cell.setAttribute("aria-current", String(current));

@@ -1,0 +1,82 @@
+"""Of an edit that changed: new frames of shots that are the same are rendered, and all frames of those that are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import opentimelineio as otio
+import pytest
+from opentimelineio.opentime import RationalTime, TimeRange
+
+from pipeline.config.load import load_shot
+from pipeline.farm import job as jobs
+from pipeline.farm import names
+from pipeline.farm.edit_changes import rendered_frames, to_render, write_back
+from pipeline.farm.job import Frozen
+from pipeline.farm.products import Products
+from pipeline.farm.store import LocalStore
+from pipeline.farm.submission import Prepared, Result
+
+ENVIRONMENT = {"variant": "test", "key": "0123456789ab"}
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Any:
+    """Makes a prepared shot with so many frames."""
+    (tmp_path / "scene.xml").write_text("<scene/>")
+
+    def make(name: str, frames: str, **overrides: Any) -> Prepared:
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(f"shot: {name}\nscene: scene.xml\nframes: 1\nsampling: {{guide: variance}}\n")
+        shot = load_shot(str(file), {"frames": frames, "denoise.backend": "none", **overrides})
+        return Prepared(shot, Frozen(shot.model_dump(mode="json", by_alias=True), ENVIRONMENT, {}))
+
+    return make
+
+
+def claimed(store: LocalStore, each: Prepared) -> jobs.Job:
+    return jobs.claim(store, each.shot.shot, each.frozen, frames=each.shot.frame_list)[0]
+
+
+def test_a_shot_that_is_the_same_is_rendered_at_its_new_frames(tmp_path: Path, prepared: Any) -> None:
+    store = LocalStore(tmp_path / "renders")
+    before, after = prepared("a", "1-8"), prepared("a", "1-10")
+    claimed(store, before)
+
+    (left,) = to_render([after], {"a": after.shot.frames.of([9, 10])}, store)
+
+    assert str(left.shot.frames) == "9-10"
+    assert list(to_render([after], {"a": None}, store)) == []
+
+
+def test_a_shot_that_changed_or_is_new_is_rendered_as_a_whole(tmp_path: Path, prepared: Any) -> None:
+    store = LocalStore(tmp_path / "renders")
+    claimed(store, prepared("a", "1-8"))
+    other, new = prepared("a", "1-8", **{"sampling.seed": 7}), prepared("b", "1-4")
+
+    found = to_render([other, new], {"a": None, "b": None}, store)
+
+    assert [(each.shot.shot, str(each.shot.frames)) for each in found] == [("a", "1-8"), ("b", "1-4")]
+
+
+def test_the_edit_comes_back_with_the_frames_that_are_there(tmp_path: Path, prepared: Any) -> None:
+    store = LocalStore(tmp_path / "renders")
+    job = claimed(store, prepared("a", "1001-1004"))
+    assert rendered_frames(store, job) is None
+    products = Products(store, job)
+    for frame in (1001, 1003):
+        products.publish(names.frame_product(frame), {"exr": f"frames/a.{frame}.exr"})
+    clip = otio.schema.Clip(
+        "a", source_range=TimeRange(RationalTime(1001, 24), RationalTime(4, 24)), metadata={"penumbra": {"shot": "a"}}
+    )
+    timeline = otio.schema.Timeline("cut")
+    timeline.tracks.append(otio.schema.Track("V1", children=[clip]))
+    otio.adapters.write_to_file(timeline, str(tmp_path / "cut.otio"))
+
+    (written,) = write_back([tmp_path / "cut.otio"], store, [Result(job.id, "a", 1, "done", "", {}, [])])
+
+    media = next(iter(otio.adapters.read_from_file(str(written)).find_clips())).media_reference
+    assert written == tmp_path / "renders" / "cut.rendered.otio"
+    assert media.target_url_for_image_number(0) == (tmp_path / "renders/a/v001/frames").as_uri() + "/a.1001.exr"
+    assert media.available_range.duration.value == 3
