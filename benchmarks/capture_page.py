@@ -12,6 +12,7 @@ from benchmarks.capture_subjects import Subject
 from benchmarks.results import Results
 from pipeline.capture.asset.pictures import labelled, shown, sphere
 from pipeline.capture.maps import Maps, decode
+from pipeline.capture.shading import render
 
 __all__ = ["iterations", "residue", "sheets", "table"]
 
@@ -57,7 +58,9 @@ def iterations(results: Results, one: Sequence[tuple[int, float]], several: Sequ
 
 def sheets(results: Results, subjects: Sequence[Subject], contenders: Sequence[Contender]) -> None:
     """Maps and re-renders of each contender beside the truth."""
-    results.text("## Sheets\n\nPhotograph, maps, two of the pairs, a ball. The truth is in the last row of each.")
+    results.text(
+        "## Sheets\n\nThe photograph, and what each way makes of it; maps, two of the pairs, a ball. The truth is in the last row."
+    )
     for subject in subjects:
         photographs = subject.photograph
         rows = []
@@ -70,11 +73,12 @@ def sheets(results: Results, subjects: Sequence[Subject], contenders: Sequence[C
 
 
 def _row(name: str, maps: Maps, subject: Subject, *, first: bool) -> list[tuple[str, np.ndarray]]:
-    lit = rerenders(maps, subject.name)
+    lit, taken = rerenders(maps, subject.name), subject.photograph
+    again = render(maps, taken.shot)[0, 0]
     flat = (maps.roughness[0].expand(3, -1, -1), maps.normal[0] * 0.5 + 0.5)
     rough, normal = ((each.permute(1, 2, 0).numpy().clip(0, 1) * 255).astype(np.uint8) for each in flat)
     return [
-        ("photograph" if first else name, shown(subject.photograph.pixels[0, 0])),
+        ("photograph", shown(taken.pixels[0, 0])) if first else (f"{name}: again", shown(again)),
         (f"{name}: albedo", shown(maps.diffuse[0])),
         ("specular", shown(maps.specular[0])),
         ("roughness", rough),

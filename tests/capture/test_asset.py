@@ -75,6 +75,14 @@ def test_tiles_meet_without_a_step():
     assert made.seam < 1.6
 
 
+def test_a_pattern_goes_on_across_the_border():
+    across = torch.arange(100) * (2 * torch.pi / 16)
+    stripes = torch.sin(across).expand(1, 9, 40, 100).clone()
+    made = tiled(stripes)
+    assert made.unknowns.shape[-1] % 16 == 0
+    assert made.seam < 1.3
+
+
 def test_metal_and_dielectric_are_told_apart_and_keep_their_colours():
     def flat(*values: float) -> torch.Tensor:
         return torch.tensor(values).reshape(1, -1, 1, 1)

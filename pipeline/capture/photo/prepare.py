@@ -85,6 +85,7 @@ def prepare(paths: Sequence[Path], region: Region, *, resolution: int) -> Prepar
                 f"{path}: {was} texels where {paths[0].name} has {first}; photographs of one material must show the "
                 "same patch (use --corners or the card), or be captured --each"
             )
+    _with_one_flash(patches)
     pixels = torch.from_numpy(np.stack([patch.pixels for patch in patches])).permute(0, 3, 1, 2)[None].contiguous()
     shots = [patch.shot() for patch in patches]
     shot = Shot(*(torch.tensor([[each[k] for each in shots]], dtype=torch.float32) for k in range(3)))
@@ -113,6 +114,15 @@ class _Patch:
     def shot(self) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
         """Light, camera, power."""
         return self.light, self.camera, tuple(math.pi * self.light[2] ** 2 * each for each in self.exposure)
+
+
+def _with_one_flash(patches: list[_Patch]) -> None:
+    """Where brightness was assumed, it is that of one flash."""
+    assumed = [patch for patch in patches if patch.facts["exposure_from"] == "assumed"]
+    level = max((patch.exposure[0] for patch in assumed), default=0.0)
+    for patch in assumed:
+        patch.exposure = (level,) * 3
+        patch.facts["exposure"] = [round(level, 3)] * 3
 
 
 def _patch(photo: Photo, region: Region, resolution: int) -> _Patch:
