@@ -37,9 +37,15 @@ def convert_colours(state: nodes.State, colour: Colour) -> None:
         props = state.nodes[index].props
         for name in list(props.keys()):
             if props.type(name) == mi.Properties.Type.Color and name not in _NO_COLOURS:
-                props[name] = mi.ScalarColor3d(*convert(np.array(props[name]), FLOAT_TEXTURES, target).astype(float))
+                props[name] = mi.ScalarColor3d(*_converted(np.array(props[name], np.float64), target))
         if props.plugin_name() in _IMAGES and not props.get("raw", False):
             _convert_image(props, colour, target)
+
+
+def _converted(rgb: np.ndarray, target: str) -> np.ndarray:
+    """Reflectances stay within [0, 1], rounding too: Mitsuba refuses others."""
+    found = convert(rgb, FLOAT_TEXTURES, target).astype(np.float64)
+    return found.clip(0.0, 1.0) if rgb.max() <= 1.0 else found
 
 
 def _convert_image(props: Any, colour: Colour, target: str) -> None:

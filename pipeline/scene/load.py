@@ -442,7 +442,9 @@ def _neighbour_camera(fs: FrameScene, frame: float, xml: str | None, state: node
 def _make_opaque(scene: Any) -> None:
     """Evaluates the parameters that Mitsuba left as literals, so that scenes that differ in numbers share kernels."""
     params = mi.traverse(scene)
-    literal = [name for name, value in params if any(leaf.state == dr.VarState.Literal for leaf in _leaves(value))]
+    # Not by `params` itself: it fails at values that are not there, as hair without an absorption of its own has one.
+    present = [name for name in params.keys() if params.properties[name][0] is not None]  # noqa: SIM118
+    literal = [name for name in present if any(leaf.state == dr.VarState.Literal for leaf in _leaves(params[name]))]
     for name in literal:
         params[name] = opaque(params[name])
     if literal:

@@ -82,6 +82,8 @@ def test_values_and_float_textures_are_converted(mitsuba: Any, seen: Any, blob_d
     linear = (CHART / 255.0 * 3).astype(np.float32)
     found = seen(texture(mitsuba, blob_directory, linear, "exr"), rendering="acescg")
     assert same(found, ocio_converts(linear, "Linear Rec.709 (sRGB)"), 3e-3)
+    white = seen('<rgb name="radiance" value="1"/>', rendering="acescg")
+    np.testing.assert_allclose(white, 1.0, atol=1e-5)
     rgb = seen('<rgb name="radiance" value="0.2, 0.5, 0.9"/>', rendering="acescg")
     wanted = ocio_converts(np.array([[[0.2, 0.5, 0.9]]]), "Linear Rec.709 (sRGB)")
     np.testing.assert_allclose(rgb, np.broadcast_to(wanted, rgb.shape), atol=1e-4)
