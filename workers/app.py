@@ -57,10 +57,12 @@ def start(settings: WorkerSettings, *, log_level: str) -> int:
     """
     from celery import signals
 
+    from workers.messages import keep_reading
     from workers.parent import Parent
     from workers.semaphores import keep_tracked
 
     keep_tracked()
+    keep_reading()
     app = worker_app(settings)
     parent = Parent(settings, app)
 
