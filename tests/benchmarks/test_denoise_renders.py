@@ -93,6 +93,14 @@ def test_shapes_that_move_by_themselves_are_known(clip: Clip, renders: Renders) 
     assert not still.forward.any() and not still.backward.any() and still.forward_valid.all()
 
 
+def test_scenes_of_several_frames_stand_side_by_side(clip: Clip, renders: Renders) -> None:
+    found = renders.programs(clip, (5, 6))
+    assert [program.fs.frame for program in found.values()] == [5, 6]
+    assert (found[5].fs.width, found[5].fs.height) == renders.resolution
+    assert found[5].fs.scene is not found[6].fs.scene
+    assert renders.name(clip, 5) != renders.name(clip, 6)
+
+
 def test_clips_have_the_frames_that_a_window_needs() -> None:
     names = [clip.name for clip in clips()]
     assert {"shot_010", "shot_020", "still_life", "courtyard"} <= set(names) and len(set(names)) == len(names)
