@@ -47,17 +47,17 @@ class Subject:
     _frozen: dict[str, Any]
     _blobs: Path
 
-    def spec(self, frame: int, resolution: tuple[int, int]) -> SceneSpec:
-        """The scene of a frame at (width, height)."""
-        return spec.of({**self._config, "resolution": list(resolution)}, self._frozen, frame)
+    def spec(self, frame: int, resolution: tuple[int, int], **keys: Any) -> SceneSpec:
+        """The scene of a frame at (width, height), with other keys of the shot laid over it."""
+        return spec.of({**self._config, "resolution": list(resolution), **keys}, self._frozen, frame)
 
-    def program(self, resolution: tuple[int, int], frame: int | None = None) -> Program:
+    def program(self, resolution: tuple[int, int], frame: int | None = None, **keys: Any) -> Program:
         """Loaded and ready for passes. Mitsuba's variant must be set."""
         from pipeline.render.passes import prepare
         from pipeline.scene.load import load
 
         number = self.frame if frame is None else frame
-        return prepare(load(self.spec(number, resolution), number, self._blobs))
+        return prepare(load(self.spec(number, resolution, **keys), number, self._blobs))
 
 
 @contextmanager

@@ -218,12 +218,14 @@ def prepare(
 
 
 def remarks(shot: Shot) -> list[str]:
-    """What the user should know about a shot's denoiser."""
-    denoise = shot.denoise
+    """What the user should know about a shot's denoiser, and its shutter."""
+    denoise, told = shot.denoise, []
     steered = denoise.lambda_ != 1.0 or denoise.lambda_map is not None or denoise.lambda_by_shape
-    if denoise.backend == "kpcn" or not steered:
-        return []
-    return [f"{shot.shot}: λ has no effect on the denoiser `{denoise.backend}`"]
+    if denoise.backend != "kpcn" and steered:
+        told.append(f"{shot.shot}: λ has no effect on the denoiser `{denoise.backend}`")
+    if shot.shutter is not None and not shot.animate and shot.camera is None:
+        told.append(f"{shot.shot}: the shutter has no effect, as neither camera nor shapes have keyframes")
+    return told
 
 
 def _check_lambda_by_shape(shot: Shot, scenes: Iterable[FrozenScene]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeline.config.film import rendered_size
+from pipeline.config.layers import Layers
 from pipeline.farm.job import Job
 from pipeline.farm.limits import Limits
 from pipeline.farm.store import BLOBS, Store
@@ -52,7 +53,14 @@ class Volume:
 
 
 def volume(
-    pixels: int, frames: int, rounds: int, *, every_round: bool, unbiased: bool = False, renders: bool = True
+    pixels: int,
+    frames: int,
+    rounds: int,
+    *,
+    every_round: bool,
+    unbiased: bool = False,
+    renders: bool = True,
+    layers: Layers | None = None,
 ) -> Volume:
     """Bytes of a job, at most.
 
@@ -63,15 +71,26 @@ def volume(
         every_round: each round is denoised, and not the last one alone.
         unbiased: rounds are combined with weights of their own.
         renders: False for a job that denoises another one's sums.
+        layers: that the shot asks for; None: none.
     """
-    sums = (_COLOUR + _FEATURES + (_ROUND_MEANS if unbiased else 0)) if renders else 0
-    slices = (_FEATURES + rounds * _COLOUR) if renders else 0
+    more_colour, more_features, more_delivered = _asked(layers or Layers())
+    colour, features, delivered = _COLOUR + more_colour, _FEATURES + more_features, _DELIVERED + more_delivered
+    sums = (colour + features + (_ROUND_MEANS if unbiased else 0)) if renders else 0
+    slices = (features + rounds * colour) if renders else 0
     denoised = _DENOISED * (rounds if every_round else 1)
     maps = _MAPS * rounds if renders else _MAPS
     notes = _NOTES * (6 * rounds + 3)
-    kept = pixels * (rounds * sums + maps + denoised + _DELIVERED) + notes
-    least = pixels * (sums + maps + denoised + _DELIVERED) + notes
+    kept = pixels * (rounds * sums + maps + denoised + delivered) + notes
+    least = pixels * (sums + maps + denoised + delivered) + notes
     return Volume(frames * (kept + pixels * slices), frames * kept, frames * least)
+
+
+def _asked(layers: Layers) -> tuple[int, int, int]:
+    """Bytes of a pixel that layers take: in the sums of each round, in those of the first, in the EXR."""
+    groups, mattes = len(layers.lights), len(layers.cryptomatte)
+    aovs = 3 * _FLOAT * len(layers.aovs)
+    ballots = 2 * (channels.MATTE_VOTES - channels.VOTES) if mattes else 0
+    return 3 * _FLOAT * groups, aovs + ballots, (6 * (groups + 1) if groups else 0) + aovs + 12 * _FLOAT * mattes
 
 
 def of_job(store: Store, job: Job) -> Volume | None:
@@ -93,6 +112,7 @@ def of_job(store: Store, job: Job) -> Volume | None:
         every_round=job.denoises_every_round and not replays,
         unbiased=sampling.get("combination") == "unbiased",
         renders=not replays,
+        layers=Layers.model_validate(job.config.get("layers") or {}),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["BEAUTY", "COLOUR", "COUNT", "FEATURES", "TALLY_BITS", "VOTES", "Block", "Level", "Tally"]
+__all__ = ["BEAUTY", "COLOUR", "COUNT", "FEATURES", "MATTE_VOTES", "TALLY_BITS", "VOTES", "Block", "Level", "Tally"]
 
 
 class Level(NamedTuple):
@@ -72,3 +72,6 @@ BEAUTY = (Block("beauty", 3, RADIANCE),)
 
 VOTES = 8
 """The shape that a pixel shows is the most frequent one among its first so many samples."""
+
+MATTE_VOTES = 32
+"""Ballots of a pixel where there are mattes: coverage in steps of 1/32, or of the first round's samples."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import drjit as dr
 import mitsuba as mi
@@ -19,10 +19,7 @@ from pipeline.render import channels
 from pipeline.render.channels import Block
 from pipeline.scene.load import FrameScene
 
-__all__ = ["MATTE_VOTES", "LightTable", "Outputs", "credit", "light_of", "matte_names", "outputs_of"]
-
-MATTE_VOTES: Final = 32
-"""Ballots of a pixel where there are mattes: coverage in steps of 1/32, or of the first round's samples."""
+__all__ = ["LightTable", "Outputs", "credit", "light_of", "matte_names", "outputs_of"]
 
 
 class LightTable:
@@ -71,7 +68,7 @@ def outputs_of(fs: FrameScene) -> Outputs:
         lights=_light_table(fs, wanted) if wanted.lights else None,
         aovs=aovs,
         aov_names=tuple(aovs.aov_names()) if aovs is not None else (),
-        votes=MATTE_VOTES if wanted.cryptomatte else channels.VOTES,
+        votes=channels.MATTE_VOTES if wanted.cryptomatte else channels.VOTES,
     )
 
 
