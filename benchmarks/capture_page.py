@@ -59,7 +59,7 @@ def iterations(results: Results, one: Sequence[tuple[int, float]], several: Sequ
 def sheets(results: Results, subjects: Sequence[Subject], contenders: Sequence[Contender]) -> None:
     """Maps and re-renders of each contender beside the truth."""
     results.text(
-        "## Sheets\n\nThe photograph, and what each way makes of it; maps, two of the pairs, a ball. The truth is in the last row."
+        "## Sheets\n\nThe photograph, and what each way makes of it; maps, two pairs, a ball. The truth comes last."
     )
     for subject in subjects:
         photographs = subject.photograph

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pipeline.cli.options import json_option
+from pipeline.errors import AssetError
 
 __all__ = ["capture"]
 
@@ -66,7 +67,8 @@ def capture(
 
     PHOTO is a JPEG, PNG, TIFF, EXR or camera raw file, or a folder of them. Several show one material and the same
     patch of it, unless --each. The patch is the printed card's window (pipeline assets card), what --corners or --crop
-    say, or the whole picture. Exits with 0: done, 1: failed, 2: bad input.
+    say, or the whole picture. With --each, photographs that cannot be used are told and left out. Exits with 0: done,
+    1: failed, 2: bad input.
     """
     import torch
 
@@ -88,10 +90,17 @@ def capture(
     )
     found = tuple(photographs_below(photographs))
     orders = [((path,), out / path.stem, path.stem) for path in found] if each else [(found, out, name or out.name)]
-    records = {}
+    records, refused = {}, 0
     for paths, folder, called in orders:
         wishes = Wishes(called, size, tile, movie)
-        record = run(Order(paths, folder, wishes, region, **settings), say=lambda line: click.echo(line, err=True))
+        try:
+            record = run(Order(paths, folder, wishes, region, **settings), say=lambda line: click.echo(line, err=True))
+        except AssetError as error:
+            if not each:
+                raise
+            click.echo(f"pipeline: {error}", err=True)  # the others are made all the same
+            refused += 1
+            continue
         click.echo(f"{folder}: {summary(record)}", err=True)
         records[str(folder)] = record
         if not as_json:
@@ -99,4 +108,4 @@ def capture(
     if as_json:
         document = [{"directory": folder, **record} for folder, record in records.items()]
         click.echo(json.dumps(document if each else document[0], indent=2, ensure_ascii=False))
-    return 0
+    return AssetError.exit_code if refused else 0

@@ -130,6 +130,27 @@ def test_without_weights_one_line_says_what_to_do(tmp_path, monkeypatch):
     assert not (tmp_path / "oak").exists()
 
 
+def test_of_a_folder_each_photograph_that_can_be_used_becomes_a_material(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for name in ("oak.jpg", "broken.jpg", "ash.png", "notes.txt"):
+        (tmp_path / "photos" / name).write_bytes(b"")
+    made = []
+
+    def fake(order, *, say):
+        if order.photographs[0].stem == "broken":
+            raise AssetError("broken.jpg: not an image")
+        made.append(order.out)
+        return {"texels": [8, 8], "tileable": False, "fit": {"rmse": 0.0}, "made_by": {"method": "", "seconds": 0.0}}
+
+    monkeypatch.setattr("pipeline.capture.run.capture", fake)
+    from pipeline.cli.capture import capture as command
+
+    words = [str(tmp_path / "photos"), "--each", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(command, words, standalone_mode=False)
+    assert done.return_value == 2 and "broken.jpg: not an image" in done.output
+    assert made == [tmp_path / "out" / "ash", tmp_path / "out" / "oak"]
+
+
 def test_what_is_no_asset_is_not_overwritten(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
