@@ -63,9 +63,7 @@ def measure(results: Results) -> None:
     seconds, made = sum(c.seconds for c in costs), sum(c.tasks for c in costs)
     rate = made / seconds
     busy = sum(c.busy * c.seconds for c in costs) / seconds
-    size = f"{WORKERS:,} workers, {JOBS} jobs, {made:,} of {JOBS * FRAMES * 39:,} tasks at {rate:.0f}/s".replace(
-        ",", " "
-    )
+    size = f"{WORKERS} workers, {JOBS} jobs of {FRAMES * 39} tasks; {made} tasks at {rate:.0f}/s"
     turns, sweeps = sum(c.turns for c in costs), sum(c.sweeps for c in costs)
     share = 100 * (turns + sweeps) / seconds
     results.add(Row("share", f"planner and sweep, of one core: {size}", share, "%", must=SHARE))
@@ -104,27 +102,28 @@ def _pixels(rate: float) -> float:
 
 def _bottleneck(results: Results, share: float, redis: float, requests: float, pixels: float) -> None:
     """How many workers each part would serve, all growing alike; the least names the bottleneck."""
-    limits = {
-        "the dispatcher's core, half of it": WORKERS * SHARE / share,
-        "Redis' core, four fifths of it": WORKERS * 80.0 / redis,
-        "a file server of 10 Gbit/s, 1080p with all channels": WORKERS * NETWORK / pixels,
-        **{
-            f"the dispatcher's requests, half of the time, on {place}": WORKERS * 0.5 / (requests * latency)
-            for place, latency in LATENCIES.items()
-        },
-    }
+    shard = "give shows stores of their own: each store has a dispatcher, and they share nothing but Redis"
+    limits = [
+        (WORKERS * SHARE / share, "the dispatcher's core, half of it", f"{shard}; or sweep less often"),
+        (WORKERS * 80.0 / redis, "Redis' core, four fifths of it", "give shows farms of their own"),
+        (
+            WORKERS * NETWORK / pixels,
+            "a file server of 10 Gbit/s, 1080p with all channels",
+            "give the store more network (several servers, a parallel file system, a bucket), or render rounds of more"
+            " samples: slices and sums are written once for each round, however long it took",
+        ),
+    ]
+    for place, latency in LATENCIES.items():
+        part = f"the dispatcher's requests, half of the time, on {place}"
+        limits.append((WORKERS * 0.5 / (requests * latency), part, f"{shard}; or keep records on a faster store"))
+    limits.sort()
     results.text("## The first bottleneck")
-    ranked = sorted(limits.items(), key=lambda item: item[1])
-    results.table(["part", "workers that it would serve"], [[part, round(count)] for part, count in ranked])
-    first, count = ranked[0]
-    results.add(Row("bottleneck", f"workers at the first bottleneck: {first}", count, "workers"))
-    results.text(
-        "Pixels reach the store's network first. A studio then gives the store more of it (several servers, a parallel"
-        " file system, a bucket), writes fewer channels, or makes slices longer: sums and slices are written once for"
-        " each round, however long it took. The dispatcher is next: each store has one of its own, so shows on stores"
-        " of their own share nothing but Redis; a longer `sweep_seconds` trades its time for a later recovery. On a"
-        " bucket its requests wait for each other: shots of many frames belong on a file system there."
+    results.table(
+        ["part", "workers that it would serve", "what to do then"],
+        [[part, round(count), remedy] for count, part, remedy in limits],
     )
+    count, part, _ = limits[0]
+    results.add(Row("bottleneck", f"workers at the first bottleneck: {part}", count, "workers"))
 
 
 def _kept(folder: Path, done: float, tasks: int) -> Stretch:
