@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.capture import check_packages
 from pipeline.cli.options import json_option
 
 __all__ = ["assets"]
@@ -57,6 +58,7 @@ def card(out: Path) -> int:
 
     Photographs that show it need no --corners, --size or --exposure.
     """
+    check_packages("cv2")
     from pipeline.capture.photo.card import write
 
     click.echo(write(out))

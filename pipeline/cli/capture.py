@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,17 @@ from typing import Any
 import click
 
 from pipeline.cli.options import json_option
-from pipeline.errors import AssetError
+from pipeline.errors import AssetError, ConfigError
 
-__all__ = ["capture"]
+__all__ = ["capture", "check_packages"]
+
+
+def check_packages(*names: str) -> None:
+    """Raises ConfigError where one of them is not installed."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        extras = "pip install 'penumbra-pipeline[learn,capture]'"
+        raise ConfigError(f"materials need {' and '.join(missing)}", suggestion=extras)
 
 
 def _numbers(option: str, text: str, count: int) -> list[float]:
@@ -70,6 +79,7 @@ def capture(
     say, or the whole picture. With --each, photographs that cannot be used are told and left out. Exits with 0: done,
     1: failed, 2: bad input.
     """
+    check_packages("torch", "cv2")
     import torch
 
     from pipeline.capture.asset.write import Wishes
