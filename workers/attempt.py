@@ -116,7 +116,7 @@ class Attempt:
     def _make(self, context: Context) -> tuple[Outcome, str]:
         opened, task = self._opened, self.ticket.task
         start = time.monotonic()
-        blob_mirror.fetch(opened.store, blob_mirror.blobs_of_frame(opened.job, names.parse(task).frame))
+        blob_mirror.fetch_frame(opened.store, opened.job, names.parse(task).frame)
         try:
             facts, arrays = recipe_of(opened.job)(task, opened.job, opened.products, context)
         except Cancelled:

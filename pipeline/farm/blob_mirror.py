@@ -24,7 +24,7 @@ from pipeline.farm.store import BLOBS, Store
 from pipeline.scene import blobs
 from pipeline.scene.spec import EVERY_FRAME
 
-__all__ = ["blobs_of", "blobs_of_frame", "directory", "fetch", "listed_in", "mentioned", "push"]
+__all__ = ["blobs_of", "blobs_of_frame", "directory", "fetch", "fetch_frame", "listed_in", "mentioned", "push"]
 
 
 def directory(store: Store) -> Path:
@@ -73,6 +73,11 @@ def fetch(store: Store, names: Iterable[str]) -> Path:
             seen |= more
             pending += sorted(more)
     return folder
+
+
+def fetch_frame(store: Store, job: Job, frame: Frame | None) -> Path:
+    """As `fetch`, of what a task of a frame may load. Nothing is asked where the store is a directory."""
+    return directory(store) if store.path(BLOBS) is not None else fetch(store, blobs_of_frame(job, frame))
 
 
 def blobs_of_frame(job: Job, frame: Frame | None) -> set[str]:

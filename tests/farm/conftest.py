@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.farm_rig import RestartableRedis
 from pipeline.config.farm import Farm as FarmConfig
 from pipeline.farm import job as jobs
 from pipeline.farm import names, plan, recipes_rehearsal
 from pipeline.farm.client import Farm
 from pipeline.farm.context import Context
-from pipeline.farm.embedded import EmbeddedRedis, redis_server
+from pipeline.farm.embedded import EmbeddedRedis
 from pipeline.farm.job import Frozen, Job, Rehearsal
 from pipeline.farm.leases import Held
 from pipeline.farm.plan import JobPlan
@@ -39,35 +39,6 @@ def wait_for(what: Callable[[], Any], *, seconds: float = PATIENCE, every: float
         assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
         time.sleep(every)
     return found
-
-
-class RestartableRedis:
-    """A Redis that can go away and come back, at the same place and empty."""
-
-    def __init__(self, directory: Path) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="redis-")  # short: paths of sockets are
-        self._socket = Path(self._folder.name) / "s"
-        self._log = directory / "redis.log"
-        self.broker_url = f"redis+socket://{self._socket}"
-        self.start()
-
-    def start(self) -> None:
-        """Starts the server and waits until its socket is there."""
-        options = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", self._folder.name]
-        with open(self._log, "ab") as log:
-            self._server = subprocess.Popen([str(redis_server()), *options], stdout=log, stderr=log)
-        wait_for(self._socket.exists)
-
-    def stop(self) -> None:
-        """Kills the server."""
-        self._server.kill()
-        self._server.wait()
-        self._socket.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Ends it for good."""
-        self.stop()
-        self._folder.cleanup()
 
 
 class Rig:
@@ -111,11 +82,11 @@ class Rig:
         """The log of a worker."""
         return (self.directory / f"{name}.log").read_text()
 
-    def rendering(self, job: Job, worker: str) -> Held:
-        """A slice that a worker has started on."""
+    def rendering(self, job: Job, worker: str = "") -> Held:
+        """A slice that a worker, or any one, has started on."""
 
         def started() -> list[Held]:
-            mine = [held for held in self.farm.running(job) if held.worker == worker]
+            mine = [held for held in self.farm.running(job) if worker in ("", held.worker)]
             return [held for held in mine if held.ticket.task.startswith("passes") and held.total]
 
         return wait_for(started)[0]  # type: ignore[no-any-return]

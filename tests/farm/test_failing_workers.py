@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -69,18 +67,3 @@ def test_a_task_that_makes_no_progress_is_ended_and_told_with_where_it_stood(mak
     failure = attempts.failure(rig.store, job.directory, "passes/0001/r00.s00")
     assert failure.kind == "stuck" and "no progress for 2 s" in failure.reason
     assert "time.sleep(600)" in "\n".join(failure.log)
-
-
-def test_a_worker_that_was_stopped_for_longer_than_its_lease_disturbs_nobody(make_rig: Any) -> None:
-    rig = make_rig()
-    rig.start("stopped", "other")
-    job = rig.submit("frozen", frames=range(1, 2), rounds=1, slices=2, task_seconds=2.0)
-    held = rig.rendering(job, "stopped")
-    os.kill(held.pid, signal.SIGSTOP)
-    rig.wait_for(lambda: [h for h in rig.farm.running(job) if h.ticket == held.ticket and h.worker == "other"])
-    os.kill(held.pid, signal.SIGCONT)
-
-    assert rig.finish(job) == "done"
-    assert rig.deliverables(job) == rig.made_here(job)
-    assert rig.failures(job) == []
-    assert rig.attempts(job).count(held.ticket.task) == 2

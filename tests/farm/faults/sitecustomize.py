@@ -4,6 +4,7 @@ raise     every render task raises, as on a broken device
 memory    every render task runs out of memory
 hang      every render task makes no progress
 licence   every render task lacks a licence while the file FARM_FAULT_FILE exists
+clock     the clock steps by a day, forward and back, every second
 """
 
 import os
@@ -11,7 +12,15 @@ import time
 
 FAULT = os.environ.get("FARM_FAULT")
 
-if FAULT:
+if FAULT == "clock":
+    true_time = time.time
+
+    def stepping():
+        """The time, and each other second that of tomorrow."""
+        return true_time() + 86400.0 * (int(time.monotonic()) % 2)
+
+    time.time = stepping
+elif FAULT:
     from pipeline.farm import recipes_rehearsal
 
     whole = recipes_rehearsal.make
