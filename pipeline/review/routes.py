@@ -94,6 +94,7 @@ class Steered(_Body):
     value: float = Field(alias="lambda", description="λ where nothing is painted.")
     strokes: Strokes | None = None
     region: Rectangle | None = Field(default=None, description="null: all of the frame, smaller.")
+    coarser: int = Field(default=1, ge=1, le=4, description="Of the proxy's size, to either side.")
     by: By = "kpcn"
 
 
@@ -226,6 +227,7 @@ def _add_steering(router: APIRouter, server: Server) -> None:
                     wanted.value,
                     strokes=strokes,
                     region=region,
+                    coarser=wanted.coarser,
                     by=wanted.by,
                 )
             )

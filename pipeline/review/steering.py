@@ -30,8 +30,8 @@ __all__ = ["PROXY", "Region", "Steering", "painted", "proxy_step"]
 
 PROXY: Final = (640, 360)
 """Width and height that the whole of a frame is brought down to."""
-KEPT: Final = 3
-"""Frames that stay prepared: some 130 MB each."""
+KEPT: Final = 4
+"""Pictures that stay prepared: up to some 130 MB each."""
 
 By = Literal["kpcn", "oidn"]
 
@@ -95,6 +95,7 @@ class Steering:
         *,
         strokes: NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        coarser: int = 1,
         by: By = "kpcn",
     ) -> NDArray[np.float16]:
         """The denoised beauty of a proxy: H×W×3, linear.
@@ -105,6 +106,7 @@ class Steering:
             value: λ where nothing is painted.
             strokes: see `painted`; of the whole frame, whatever the region.
             region: of the frame; None: all of it, at `proxy_step`.
+            coarser: so many pixels to either side of the proxy become one: quicker, for while a slider moves.
             by: the network, or OIDN, which knows no λ.
 
         Raises:
@@ -113,22 +115,24 @@ class Steering:
         """
         with self._lock:
             if by == "oidn":
-                return _half(self._oidn(products, frame, region))
+                return _half(self._oidn(products, frame, region, coarser))
             preset = str(products.job.config["denoise"]["preset"])
-            prepared = self._prepare(products, frame, region, preset)
+            prepared = self._prepare(products, frame, region, coarser, preset)
             steered = painted(value, strokes, prepared.frame.shape if region is None else _size(products, frame))
             if region is not None and isinstance(steered, np.ndarray):
-                steered = np.ascontiguousarray(steered[_rows(region), _columns(region)])
+                height, width = prepared.frame.shape
+                part = steered[_rows(region), _columns(region)][::coarser, ::coarser]
+                steered = np.ascontiguousarray(part[:height, :width])
             return _half(self._networks[preset].finish(prepared, steered).beauty)
 
-    def _prepare(self, products: Products, frame: Frame, region: Region | None, preset: str) -> Prepared:
+    def _prepare(self, products: Products, frame: Frame, region: Region | None, coarser: int, preset: str) -> Prepared:
         sources = _sources(products, frame)
-        key = (preset, region, tuple(products.digest(name) for name in sources.values()))
+        key = (preset, region, coarser, tuple(products.digest(name) for name in sources.values()))
         if key in self._prepared:
             self._prepared.move_to_end(key)
             return self._prepared[key]
         network = self._network(preset)
-        prepared = network.prepare(_window(products, sources, frame, region), frame)
+        prepared = network.prepare(_window(products, sources, frame, region, coarser), frame)
         self._prepared[key] = prepared
         while len(self._prepared) > KEPT:
             self._prepared.popitem(last=False)
@@ -145,11 +149,11 @@ class Steering:
             self._networks[preset] = network
         return self._networks[preset]
 
-    def _oidn(self, products: Products, frame: Frame, region: Region | None) -> NDArray[np.float32]:
+    def _oidn(self, products: Products, frame: Frame, region: Region | None, coarser: int) -> NDArray[np.float32]:
         from pipeline.config.denoise import Denoise
         from pipeline.denoise.backends import backend
 
-        window = _window(products, _sources(products, frame), frame, region)
+        window = _window(products, _sources(products, frame), frame, region, coarser)
         return backend(Denoise(backend="oidn"), threads=self._threads).denoise(window, frame, 1.0).beauty
 
 
@@ -175,12 +179,15 @@ def _newest(products: Products, frame: Frame) -> str:
     return names.buffers(frame, r)
 
 
-def _window(products: Products, sources: dict[Frame, str], frame: Frame, region: Region | None) -> dict[Frame, Any]:
+def _window(
+    products: Products, sources: dict[Frame, str], frame: Frame, region: Region | None, coarser: int
+) -> dict[Frame, Any]:
     stored = StoredWindow(products, sources, products.job.config["sampling"]["combination"])
     if region is not None:
-        return {number: cropped(stored[number], _rows(region), _columns(region)) for number in sources}
+        parts = ((number, cropped(stored[number], _rows(region), _columns(region))) for number in sources)
+        return {number: shrunk(part, coarser) for number, part in parts}
     height, width = stored[frame].shape
-    step = proxy_step(width, height)
+    step = proxy_step(width, height) * coarser
     return {number: shrunk(stored[number], step) for number in sources}
 
 

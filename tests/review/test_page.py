@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import uvicorn
 
+from benchmarks.review_shot import Made
 from pipeline.api.app import create_app
 from pipeline.api.tokens import issue
 from pipeline.config.farm import Farm as FarmConfig
@@ -22,11 +23,11 @@ from pipeline.farm.client import Farm
 from pipeline.images import viewing
 from pipeline.review.export import export
 from pipeline.review.serving import address
-from tests.review.conftest import ABSENT, CUT, HEIGHT, WAITING, WIDTH, Made
+from tests.review.conftest import ABSENT, CUT, HEIGHT, WAITING, WIDTH
 
 pytest.importorskip("websockets")
 
-from tests.review.browser import Browser, chromium
+from benchmarks.browser import Browser, chromium
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,6 +40,11 @@ READ = """(() => {
   const bytes = new Uint8Array(w * h * 4);
   gl.readPixels(left, canvas.height - top - h, w, h, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
   return Array.from(bytes);
+})()"""
+READ_FLAT = """(() => {
+  const canvas = document.getElementById("picture"), [w, h] = [%d, %d];
+  const [left, top] = [Math.round((canvas.width - w) / 2), Math.round((canvas.height - h) / 2)];
+  return Array.from(canvas.getContext("2d").getImageData(left, top, w, h).data);
 })()"""
 SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 
@@ -298,6 +304,19 @@ def test_nothing_is_cut_off_at_any_size(shown: Shown, size: tuple[int, int]) -> 
         "[...document.querySelectorAll('header, footer, #stage')].every((each) => each.scrollWidth <= each.clientWidth)"
     )
     shown.browser.resize(1280, 720)
+
+
+def test_without_webgl_the_server_makes_the_pictures(shown: Shown) -> None:
+    shown.browser.open(shown.page.replace("/review/#", "/review/?flat#"))
+    shown.shows("picture 1001 beauty")
+    shown.browser.press("1")
+    shown.browser.run(SETTLED)
+
+    data = shown.browser.run(READ_FLAT % (WIDTH, HEIGHT))
+
+    seen = np.array(data, np.uint8).reshape(HEIGHT, WIDTH, 4)[..., :3]
+    want = viewing.to_display(shown.made.beauty[1001].astype(np.float32))
+    assert np.abs(seen.astype(int) - want.astype(int)).max() <= 1
 
 
 def test_an_exported_folder_opens_without_a_server(shown: Shown, tmp_path: Path) -> None:

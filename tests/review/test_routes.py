@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +12,16 @@ import numpy as np
 import OpenEXR
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
+from benchmarks.review_shot import Made
 from pipeline.api.app import create_app
 from pipeline.api.tokens import issue
 from pipeline.config.farm import Farm as FarmConfig
 from pipeline.config.load import load_shot
 from pipeline.farm.client import Farm
 from pipeline.images import viewing
-from tests.review.conftest import ABSENT, BEGUN, CUT, GONE, HEIGHT, SHOT, WAITING, WIDTH, Made
+from tests.review.conftest import ABSENT, BEGUN, CUT, GONE, HEIGHT, SHOT, WAITING, WIDTH
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +93,6 @@ def test_a_layer_is_shown_as_the_config_shows_it(made: Made, http: TestClient) -
     png = ask(http, "frames/1001/shown", layer=0, exposure=1, **view).content
 
     want = viewing.to_display(made.beauty[1001].astype(np.float32), exposure=1, **view)
-    import io
-
-    from PIL import Image
-
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), want)
     assert ask(http, "frames/1001/shown", layer=0, display="x", view="y").status_code == 422
 

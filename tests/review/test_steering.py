@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.review_shot import Made, moments
 from pipeline.denoise.frame import Frame
 from pipeline.denoise.proxy import cropped, shrunk
 from pipeline.errors import ConfigError, ProductError
@@ -12,11 +13,11 @@ from pipeline.farm import names
 from pipeline.farm.windows import StoredWindow
 from pipeline.render.moments import combine
 from pipeline.review.steering import Region, Steering, painted, proxy_step
-from tests.review.conftest import DONE, WAITING, Made, moments
+from tests.review.conftest import DONE, HEIGHT, WAITING, WIDTH
 
 
 def test_a_shrunk_frame_has_the_means_and_the_variance_of_their_mean() -> None:
-    frame = Frame.of(combine(moments(1001)))
+    frame = Frame.of(combine(moments(1001, WIDTH, HEIGHT)))
 
     small = shrunk(frame, 3)
 
@@ -29,7 +30,7 @@ def test_a_shrunk_frame_has_the_means_and_the_variance_of_their_mean() -> None:
 
 
 def test_a_cropped_frame_is_the_pixels_as_they_are() -> None:
-    frame = Frame.of(combine(moments(1001)))
+    frame = Frame.of(combine(moments(1001, WIDTH, HEIGHT)))
 
     part = cropped(frame, slice(8, 24), slice(16, 48))
 
@@ -74,6 +75,7 @@ def test_steering_gives_what_denoising_gives_and_prepares_a_frame_once(
     assert asked == [1001]
     part = steering.picture(made.products, 1001, 1.0, region=Region(32, 8, 48, 32))
     assert part.shape == (32, 48, 3)
+    assert steering.picture(made.products, 1001, 1.0, coarser=2).shape == (HEIGHT // 2, WIDTH // 2, 3)
 
 
 def test_a_frame_without_sums_cannot_be_steered(made: Made) -> None:

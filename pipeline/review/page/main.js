@@ -62,7 +62,7 @@ async function refresh() {
   at("state").dataset.state = page.state;
   at("progress").value = page.fraction;
   at("remaining").textContent = page.seconds_left === null ? "" : `${duration(page.seconds_left)} left`;
-  at("pause").textContent = ["paused", "cancelled"].includes(page.state) ? "Resume" : "Pause";
+  at("pause").textContent = { paused: "Resume", cancelled: "Resume", review: "Approve" }[page.state] ?? "Pause";
   at("retry").disabled = !page.failures.length;
   if (document.activeElement !== at("priority")) at("priority").value = page.priority;
   at("failing").hidden = !page.failures.length;
@@ -445,7 +445,7 @@ function askSteered() {
   if (sides.a.name !== STEERED && sides.b.name !== STEERED) sides.a.name = STEERED;
   at("layer-a").value = sides.a.name;
   if (steering.region && !sides.b.image) show();
-  else steering.ask(sides.a.job, frame);
+  else steering.move(sides.a.job, frame);
 }
 
 const drag = (target, moved, ended) => {

@@ -4,6 +4,8 @@ import { NotThere } from "./source.js";
 
 export const LEAST = 1, MOST = 10;
 const PROXY = [640, 360];
+const QUICK = 150;      // milliseconds in which a picture follows the slider
+const RESTS = 250;      // milliseconds after which the slider rests
 
 export const lambdaAt = (place) => LEAST * (MOST / LEAST) ** place;
 export const placeOf = (lambda) => Math.log(lambda / LEAST) / Math.log(MOST / LEAST);
@@ -24,6 +26,9 @@ export class Steering {
     this.strokes = null;
     this.wanted = null;
     this.busy = false;
+    this.coarser = 1;
+    this.resting = null;
+    this.seen = new Set();    // kinds of pictures that are prepared
   }
 
   /** A painted map for frames of this size; what was painted before is dropped. */
@@ -63,9 +68,17 @@ export class Steering {
     };
   }
 
+  /** Chooses how coarse pictures are while a control moves; the first one of its kind, which prepares, does not count. */
+  #learn(job, frame, size, took) {
+    const kind = `${job}/${frame}/${JSON.stringify(this.region)}/${size}`;
+    if (!this.seen.has(kind)) return void this.seen.add(kind);
+    if (size === this.coarser && took > QUICK) this.coarser = Math.min(4, this.coarser * 2);
+    else if (took < QUICK / 6) this.coarser = Math.max(1, this.coarser / 2);
+  }
+
   /** What the server is asked to denoise. */
-  wish(by = "kpcn") {
-    return { lambda: this.lambda, by, region: this.region, strokes: this.painted() };
+  wish(by = "kpcn", coarser = 1) {
+    return { lambda: this.lambda, by, region: this.region, strokes: this.painted(), coarser };
   }
 
   painted() {
@@ -76,19 +89,28 @@ export class Steering {
     return { width, height, data: btoa(letters) };
   }
 
+  /** Asks for pictures while a control moves, as coarse as this machine needs them, and for the whole one after it. */
+  move(job, frame) {
+    this.ask(job, frame, this.coarser);
+    clearTimeout(this.resting);
+    this.resting = this.coarser > 1 ? setTimeout(() => this.ask(job, frame), RESTS) : null;
+  }
+
   /** Asks for the picture of a frame as it is steered now. */
-  async ask(job, frame) {
-    this.wanted = [job, frame];
+  async ask(job, frame, coarser = 1) {
+    this.wanted = [job, frame, coarser];
     if (this.busy) return;
     this.busy = true;
     try {
       while (this.wanted) {
-        const [wantedJob, wantedFrame] = this.wanted, wish = this.wish();
+        const [wantedJob, wantedFrame, size] = this.wanted, wish = this.wish("kpcn", size);
         this.wanted = null;
         const began = performance.now();
         try {
           const image = await this.source.steered(wantedJob, wantedFrame, wish);
-          this.shown(image, wish.region, performance.now() - began);
+          const took = performance.now() - began;
+          this.shown(image, wish.region, took);
+          this.#learn(wantedJob, wantedFrame, size, took);
         } catch (error) {
           if (!(error instanceof NotThere)) throw error;
           this.failed(error.message);
