@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from pipeline.farm import names
+from pipeline.farm.records import parsed
 from pipeline.farm.store import Store
 
 __all__ = [
@@ -80,6 +81,17 @@ class Attempt:
     memory: int = 0
     outcome: Outcome | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Began:
+    """What is written before an attempt starts: see `Attempt`."""
+
+    host: str
+    pid: int
+    worker: str
+    started: float
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,7 @@ class Line:
 
 def read_log(data: bytes) -> list[Line]:
     """The lines of a task's log."""
-    return [Line(**json.loads(line)) for line in data.decode().splitlines()]
+    return [parsed(Line, line, "a task's log") for line in data.splitlines()]
 
 
 def begin(store: Store, directory: str, task: str, *, worker: str, memory: int = 0) -> int:
@@ -211,24 +223,26 @@ def history(store: Store, directory: str, task: str) -> list[Attempt]:
     attempts: list[Attempt] = []
     for number in sorted(int(name.rpartition("/")[2]) for name in store.list(f"{directory}/attempts/{task}/")):
         try:
-            began = json.loads(store.read(f"{directory}/{names.attempt(task, number)}"))
+            name = f"{directory}/{names.attempt(task, number)}"
+            began = parsed(_Began, store.read(name), name)
         except FileNotFoundError:  # just taken back
             continue
         try:
-            ended = read_log(store.read(f"{directory}/{names.log(task, number)}"))[-1].facts
+            lines = read_log(store.read(f"{directory}/{names.log(task, number)}"))
         except FileNotFoundError:
-            ended = {}
+            lines = []
+        ended = lines[-1].facts if lines else {}
         if ended.get("outcome") == "forgiven":
             attempts.clear()
             continue
         attempts.append(
             Attempt(
                 number,
-                began["host"],
-                began["pid"],
-                began["worker"],
-                began["started"],
-                began["memory"],
+                began.host,
+                began.pid,
+                began.worker,
+                began.started,
+                began.memory,
                 ended.get("outcome"),
                 ended.get("reason", ""),
             )
@@ -255,7 +269,8 @@ def failure(store: Store, directory: str, task: str) -> Failure:
     Raises:
         FileNotFoundError: it is not.
     """
-    return Failure(**json.loads(store.read(f"{directory}/{names.failure(task)}")))
+    name = f"{directory}/{names.failure(task)}"
+    return parsed(Failure, store.read(name), name)
 
 
 def unpark(store: Store, directory: str, task: str) -> None:
@@ -311,6 +326,7 @@ def note_trouble(store: Store, directory: str, trouble: Trouble) -> bool:
 def first_trouble(store: Store, directory: str) -> Trouble | None:
     """The first failed attempt of a job, whether it worked later or not; None while there was none."""
     try:
-        return Trouble(**json.loads(store.read(f"{directory}/{names.FIRST_FAILURE}")))
+        name = f"{directory}/{names.FIRST_FAILURE}"
+        return parsed(Trouble, store.read(name), name)
     except FileNotFoundError:
         return None

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from pipeline.errors import FarmError
 from pipeline.farm import names
+from pipeline.farm.records import parsed
 from pipeline.farm.store import Store
 
 __all__ = ["ACTIONS", "AFTER_TASK", "Control", "ControlState", "Record", "write"]
@@ -143,9 +144,19 @@ class Control:
         self.state = ControlState()
 
     def look(self) -> ControlState:
-        """Reads the records that are new and returns the state: one question to the store when there are none."""
+        """Reads the records that are new and returns the state: one question to the store when there are none.
+
+        Raises:
+            FarmError: a record is damaged, or a newer release wrote it.
+        """
         while self._store.exists(name := f"{self._directory}/{names.control(self.state.records)}"):
-            self.state = self.state.after(Record(**json.loads(self._store.read(name))))
+            record = parsed(Record, self._store.read(name), name)
+            try:
+                self.state = self.state.after(record)
+            except (TypeError, ValueError) as error:
+                raise FarmError(
+                    f"{name} cannot be used: {record.value!r:.60} is no value for {record.action}"
+                ) from error
         return self.state
 
 

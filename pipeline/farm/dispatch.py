@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from pipeline.config.farm import Farm
-from pipeline.errors import PenumbraError
+from pipeline.errors import FarmError, PenumbraError
 from pipeline.farm.full_store import hold
 from pipeline.farm.queues import Queues, Report, key
 from pipeline.farm.store import Store, StoreFault
@@ -106,4 +106,13 @@ class Dispatcher:
         for name, texts in found.items():
             more: Any = self._redis.lpop(name, 1000)
             texts.extend(more or [])
-        return [(desk, [Report.of(text) for text in found[name]]) for name, desk in by_key.items()]
+        return [(desk, list(_reports(found[name]))) for name, desk in by_key.items()]
+
+
+def _reports(texts: Iterable[str]) -> Iterator[Report]:
+    """The reports in what was heard; what is none is told, and left out."""
+    for text in texts:
+        try:
+            yield Report.of(text)
+        except FarmError as error:
+            log.error("refused %s", error)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipeline.errors import FarmError
 from pipeline.farm.names import Frame
 
 if TYPE_CHECKING:
@@ -65,7 +66,17 @@ class JobPlan:
             job: the job.
             state: what was asked of it.
             blocked: frames that wait for other jobs: see `pipeline.farm.waits`.
+
+        Raises:
+            FarmError: what is frozen in the job, or was asked of it, makes no sense: its file was written by others.
         """
+        try:
+            return cls._of(job, state, frozenset(blocked))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise FarmError(f"{job.id} cannot be planned: {type(error).__name__}: {error}") from error
+
+    @classmethod
+    def _of(cls, job: Job, state: ControlState | None, held: frozenset[Frame]) -> JobPlan:
         from pipeline.farm.frame_order import arrange, first_pass
         from pipeline.farm.job import wanted_frames
         from pipeline.farm.limits import Limits
@@ -74,7 +85,7 @@ class JobPlan:
         frames = job.frames if state is None else wanted_frames(job, state)
         limits = Limits.of(job)
         skipped = frozenset() if state is None else state.skipped
-        terms, held = job.terms(state), frozenset(blocked)
+        terms = job.terms(state)
         gated = job.replay is None and terms.approve != "no" and not (state is not None and state.approved)
         shared = limits.budget_spp is not None and job.replay is None
         first = first_pass(frames, terms.order)

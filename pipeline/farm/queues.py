@@ -124,8 +124,19 @@ class Report:
 
     @classmethod
     def of(cls, text: str) -> Report:
-        """The report in `to_json`'s text."""
-        return cls(*json.loads(text))
+        """The report in `to_json`'s text.
+
+        Raises:
+            FarmError: it is none.
+        """
+        try:
+            job, task, outcome, attempt, worker = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise FarmError(f"no report: {text!r:.100}") from error
+        texts = (job, task, outcome, worker)
+        if not all(isinstance(each, str) for each in texts) or not isinstance(attempt, int):
+            raise FarmError(f"no report: {text!r:.100}")
+        return cls(job, task, outcome, attempt, worker)
 
 
 def key(kind: str, of: object) -> str:
@@ -352,6 +363,6 @@ def ticket_of(raw: str) -> Ticket | None:
         if message["properties"].get("body_encoding") == "base64":
             body = base64.b64decode(body)
         store, job, task = json.loads(body)[0]
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return None  # the worker that pops it refuses it, and says so
-    return Ticket(store, job, task)
+    return Ticket(store, job, task) if all(isinstance(each, str) for each in (store, job, task)) else None

@@ -10,10 +10,11 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
 from pipeline.errors import FarmError
+from pipeline.farm.records import parsed
 from pipeline.farm.store import Store
 
 __all__ = ["PLACE", "Order", "Standing", "order", "orders", "standing"]
@@ -69,7 +70,7 @@ def standing(store: Store, worker: str, known: Standing | None = None) -> Standi
     found = known or Standing(worker, "in")
     while store.exists(name := _name(worker, found.number + 1)):
         number = found.number + 1
-        found = Standing(**{**json.loads(store.read(name)), "number": number})
+        found = replace(parsed(Standing, store.read(name), name), number=number)
         if found.order not in ("drain", "out", "in"):
             raise FarmError(f"{name} asks for '{found.order}', which this release does not know")
     return found
