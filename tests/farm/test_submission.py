@@ -36,6 +36,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "scene.xml").write_text(SCENE.format(texture=texture))
         (folder / "shot.yaml").write_text(
             f"shot: {name}\nscene: scene.xml\nframes: 1-2\nsampling: {{guide: variance}}\n"
+            "denoise: {backend: none}\n"
         )
     monkeypatch.chdir(tmp_path)
     return tmp_path
