@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import mitsuba as mi
 
+from pipeline.config.film import Film
 from pipeline.config.overrides import CAMERA
 from pipeline.scene import animation, complaints, names, nodes
 from pipeline.scene.load import PROJECTIVE, film_size
@@ -103,6 +104,10 @@ def check_sensor(source: str, config: Mapping[str, Any], state: nodes.State) -> 
     width, height = film_size(state, sensors[0][1])
     if width < 1 or height < 1:
         return [f"{source}: the film has {width}×{height} pixels; set resolution in the shot, or mend the film"]
+    try:
+        Film.model_validate(config.get("film") or {}).window(width, height)
+    except ValueError as error:
+        return [f"film.{error} in {source}"]
     return []
 
 

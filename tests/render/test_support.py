@@ -12,6 +12,8 @@ import pytest
 from pipeline.denoise.frame import Frame
 from pipeline.render.buffers import luminance
 
+pytestmark = pytest.mark.slow
+
 SKY = '<emitter type="constant"><rgb name="radiance" value="0.5"/></emitter>'
 WALL = """<shape type="rectangle" id="wall"><transform name="to_world"><scale value="4"/><translate z="-1"/></transform>
 <bsdf type="diffuse"><rgb name="reflectance" value="0.5, 0.4, 0.3"/></bsdf></shape>"""

@@ -76,7 +76,10 @@ def test_everything_that_is_asked_for_is_in_the_file(folder: Path) -> None:
     assert 0 < covered[:, 4:].mean() < 1
 
 
-def test_a_group_of_lights_that_is_not_there_is_told_at_submit(folder: Path) -> None:
+def test_lights_and_windows_that_are_not_there_are_told_at_submit(folder: Path) -> None:
     shot = load_shot(str(folder / "shot.yaml"), {"layers": {"lights": {"key": ["lmap"]}}})
     with pytest.raises(SceneError, match=r"layers\.lights\.key: no light of .*lmap.*lamp"):
+        submission.prepare([shot], LocalStore(folder / "renders"), ENVIRONMENT)
+    shot = load_shot(str(folder / "shot.yaml"), {"resolution": None, "film": {"crop": [0, 0, 5000, 10]}})
+    with pytest.raises(SceneError, match=r"film\.crop .* reaches out of the frame, which is 768×576"):
         submission.prepare([shot], LocalStore(folder / "renders"), ENVIRONMENT)
