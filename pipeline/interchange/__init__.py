@@ -1,0 +1,1 @@
+"""Scenes of other programs, turned into scenes of Mitsuba."""
