@@ -58,7 +58,6 @@ COMMANDS: dict[str, Entry] = {
         Entry("maps", "Look", "pipeline.cli.maps:maps", "Show each round of a frame: picture, error, samples."),
         Entry("review", "Look", "pipeline.cli.review:review", "Look at a shot in the browser; steer λ live."),
         Entry("preview", "Look", "pipeline.cli.preview:preview", "Look at a shot from anywhere while it is lit."),
-        Entry("review", "Look", "pipeline.cli.review:review", "Look at a shot in the browser; steer λ live."),
         Entry("pause", "Control", "pipeline.cli.control:pause", "Stop handing out a job's tasks."),
         Entry("resume", "Control", "pipeline.cli.control:resume", "Go on with a paused job."),
         Entry("cancel", "Control", "pipeline.cli.control:cancel", "Give a job up; what is made stays."),
