@@ -54,8 +54,10 @@ class Checkpoint:
 
 def plan_key(plan: Plan) -> dict[str, Any]:
     """What of a plan makes weights that fit no other: plain values."""
+    size = plan.preset
     return {
-        "preset": plan.preset.name,
+        "preset": size.name,
+        "schedule": repr((size.steps, size.stages, size.rate, size.decay, size.decay_every, size.average, size.block)),
         "field": repr(plan.preset.field),
         "guide": repr(plan.preset.guide) if plan.guiding else None,
         "method": plan.method,
@@ -137,6 +139,8 @@ def restore(trainer: Trainer, kept: Checkpoint) -> None:
     if trainer.guide is not None:
         trainer.guide.load_state_dict(state["guide"]["weights"])
         trainer.guide.optimiser.load_state_dict(state["guide"]["optimiser"])
+        drawn = state["guide"]["mixtures"]
+        trainer.mixtures = None if drawn is None else (drawn[0], drawn[1].to(trainer.device))
     progress = dict(state["progress"])
     checks = [Check(**check) for check in progress.pop("checks")]
     trainer.progress = Progress(**progress, checks=checks)
@@ -182,7 +186,11 @@ def _state(trainer: Trainer) -> dict[str, Any]:
     progress = trainer.progress
     guide = None
     if trainer.guide is not None:
-        guide = {"weights": trainer.guide.state_dict(), "optimiser": trainer.guide.optimiser.state_dict()}
+        guide = {
+            "weights": trainer.guide.state_dict(),
+            "optimiser": trainer.guide.optimiser.state_dict(),
+            "mixtures": trainer.mixtures,
+        }
     return {
         "field": trainer.field.state_dict(),
         "shown": trainer.shown.state_dict(),

@@ -79,7 +79,9 @@ class Field(nn.Module):
         x = ((asked[:3].T - self.lower) / self.extent).contiguous()
         parts = [(2 * x - 1).T, asked[3:]]
         if self.grid is not None:
-            parts.append(self.grid(x).T)
+            # Each side of a surface is looked up above it.
+            lifted = x if self.shape.sides == 0 else x + 0.5 * self.shape.sides * asked[6:9].T
+            parts.append(self.grid(lifted).T)
         h = torch.cat(parts).T
         with _precision(self.shape.mixed_precision, asked.device):
             for layer in self.layers[:-1]:

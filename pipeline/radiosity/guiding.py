@@ -113,12 +113,15 @@ class Guide(nn.Module):
         return torch.cat([weight[..., None], κ[..., None], axis], dim=-1)
 
     @torch.no_grad()
-    def lobes(self, step: int, sampled: Points) -> Lobes | None:
-        """The mixtures that rays of a block are drawn with; None before the guide is begun with."""
+    def mixtures(self, step: int, sampled: Points) -> Tensor | None:
+        """The mixtures that rays of a block are drawn with, as one row; None before the guide is begun with."""
         if step < self.shape.begin:
             return None
-        values = self(sampled.asked).reshape(-1).contiguous()
-        return Lobes(mi.Float(values), self.shape.lobes)
+        return self(sampled.asked).reshape(-1).contiguous()
+
+    def lobes(self, mixtures: Tensor) -> Lobes:
+        """What `mixtures` answered, as Dr.Jit reads it."""
+        return Lobes(mi.Float(mixtures), self.shape.lobes)
 
     def learn(
         self,

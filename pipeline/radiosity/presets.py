@@ -23,6 +23,8 @@ class FieldShape:
         hidden: hidden layers.
         width: of each.
         activation: one of `ACTIVATIONS`.
+        sides: how far apart the two sides of a surface are looked up in the grid, of the scene's box: a shade may be
+            thousands of times brighter inside than outside, and the grid knows positions alone. 0: at one place.
         demodulate: the network's output is multiplied by the surface's albedo, so that textures need not be learnt.
         mixed_precision: the hidden layers run in bfloat16 where the device is quicker with it.
     """
@@ -31,6 +33,7 @@ class FieldShape:
     hidden: int
     width: int
     activation: str = "relu"
+    sides: float = 0.0
     demodulate: bool = False
     mixed_precision: bool = False
 
@@ -110,16 +113,21 @@ PRESETS = {
     "fast": Preset(
         name="fast",
         field=FieldShape(
-            GridShape(levels=5, features=4, log2_entries=15, base=4, growth=2.8), hidden=4, width=64, demodulate=True
+            GridShape(levels=5, features=4, log2_entries=15, base=4, growth=2.8),
+            hidden=4,
+            width=64,
+            sides=0.02,
+            demodulate=True,
         ),
         guide=GuideShape(GridShape(levels=6, log2_entries=14, base=2), hidden=2, width=64, begin=200, end=1000),
         steps=3000,
-        warm_steps=600,
-        stages=(Stage(0, 2048, 8), Stage(600, 2048, 16)),
+        warm_steps=1200,
+        # Many points with few directions each: the network averages over points, and its noise falls with their number.
+        stages=(Stage(0, 4096, 4), Stage(1000, 4096, 8)),
         rate=5e-3,
-        decay=1 / 3,
-        decay_every=1200,
-        average=0.98,
+        decay=0.7,
+        decay_every=300,
+        average=0.99,
         block=8,
         check_every=100,
         patience=8,

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from pipeline.errors import DeviceError
 from pipeline.radiosity import losses
 from pipeline.radiosity.field import Field
-from pipeline.radiosity.guiding import Guide
+from pipeline.radiosity.guiding import Guide, Lobes
 from pipeline.radiosity.optimisers import AUTO, optimiser
 from pipeline.radiosity.presets import Preset, Stage
 from pipeline.radiosity.rhs import HALVES, Incident, Points, incident, points, right_hand_side
@@ -110,6 +111,7 @@ class Trainer:
         field: what is trained.
         shown: what pictures are made with: the running mean of its weights.
         progress: how far it is.
+        mixtures: first step of the block under way, and the guide's mixtures as they were then.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Trainer:
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self.guide = Guide(plan.preset.guide, *box, seed=plan.seed).to(self.device) if plan.guiding else None
         self._block: Block | None = None
+        self.mixtures: tuple[int, Tensor] | None = None
         self._held_out: tuple[Points, Incident] | None = None
         self._set_unit()
         self.shown = copy.deepcopy(self.field).requires_grad_(False)
@@ -232,10 +235,19 @@ class Trainer:
             count = max(stage.points >> self.progress.halvings, LEAST_POINTS)
             stage = Stage(stage.begin, count, stage.incident)
             sampled = points(self.sources, count * size, self.plan.seed, first)
-            lobes = None if self.guide is None else self.guide.lobes(first, sampled)
+            lobes = self._lobes(first, sampled)
             found = incident(self.sources, sampled.si[0], sampled.si[1], stage.incident, self.plan.seed, first, lobes)
             self._block = Block(first, stage, sampled, found)
         return self._block
+
+    def _lobes(self, first: int, sampled: Points) -> Lobes | None:
+        """What a block's rays are drawn with. The guide may have learnt since: a resumed block takes what was kept."""
+        if self.guide is None:
+            return None
+        if self.mixtures is None or self.mixtures[0] != first:
+            made = self.guide.mixtures(first, sampled)
+            self.mixtures = None if made is None else (first, made)
+        return None if self.mixtures is None else self.guide.lobes(self.mixtures[1])
 
     def _average(self, step: int) -> None:
         """Follows the weights; slowly once there are many steps behind."""
@@ -256,7 +268,7 @@ class Trainer:
         if self.progress.halvings == 0:
             self._say("the device's memory does not suffice for the preset's batches: smaller ones are used")
         self.progress.halvings += 1
-        self._block = None
+        self._block = self.mixtures = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,23 @@ def identity(light: str = "a", make: str = "m") -> Any:
 
 
 def trainer(furnace: Any, plan: Any, **settings: Any) -> Any:
+    from pipeline.radiosity.presets import Stage
     from pipeline.radiosity.train import Trainer
 
     torch.set_num_threads(1)
-    return Trainer(furnace, plan(guiding=True, **settings))
+    made = plan(guiding=True, **settings)
+    guide = replace(made.preset.guide, begin=1, end=50)
+    stages = (Stage(0, 256, 4),)
+    return Trainer(furnace, replace(made, preset=replace(made.preset, guide=guide, stages=stages)))
 
 
 @pytest.fixture(scope="module")
 def kept(furnace: Any, plan: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint after five steps, in the midst of a block of rays."""
+    """A checkpoint in the midst of a block of rays that a guide has drawn, and learns from."""
     from pipeline.radiosity import checkpoint
 
     made = trainer(furnace, plan)
-    made.advance(5)
+    made.advance(11)
     file = tmp_path_factory.mktemp("kept") / "a.cache"
     checkpoint.write(file, made, identity())
     return file
@@ -40,10 +45,10 @@ def test_a_killed_training_goes_on_to_the_same_weights(furnace: Any, plan: Any, 
     from pipeline.radiosity import checkpoint
 
     straight = trainer(furnace, plan)
-    straight.advance(10)
+    straight.advance(18)
     resumed = trainer(furnace, plan)
     checkpoint.restore(resumed, checkpoint.read(kept))
-    resumed.advance(10)
+    resumed.advance(18)
     for one, other in ((straight.field, resumed.field), (straight.shown, resumed.shown)):
         assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
@@ -53,10 +58,10 @@ def test_an_unchanged_scene_resumes_and_a_changed_light_begins_with_its_weights(
 ) -> None:
     from pipeline.radiosity.caches import begin, place_of
 
-    place = place_of(tmp_path, identity(), plan(guiding=True))
+    place = place_of(tmp_path, identity(), trainer(furnace, plan).plan)
     place.write_bytes(kept.read_bytes())
     same = begin(trainer(furnace, plan), identity(), tmp_path, say=pytest.fail)
-    assert (same.origin, same.trainer.progress.step) == ("resumed", 5)
+    assert (same.origin, same.trainer.progress.step) == ("resumed", 11)
 
     other = begin(trainer(furnace, plan), identity(light="b"), tmp_path, say=pytest.fail)
     assert other.origin == "warm" and other.trainer.progress.step == other.trainer.progress.begun > 0
