@@ -118,6 +118,7 @@ class Watch:
         self._jobs: dict[str, JobSight] = {}
         self._ended: dict[str, float] = {}
         self._unreadable: set[str] = set()
+        self._known: set[str] | None = None  # all jobs of the store at the last look
         self._first_seen: dict[Ticket, float] = {}
         self._last: FarmSight | None = None
         self._due = 0.0
@@ -178,7 +179,23 @@ class Watch:
                 self._see(job_id, slots, ended=True)
             elif now - self._ended[job_id] > KEPT_SECONDS:
                 del self._jobs[job_id], self._ended[job_id], self._progress[job_id]
+        self._see_quick_ones(slots)
         return tuple(self._jobs[job_id] for job_id in sorted(self._jobs))
+
+    def _see_quick_ones(self, slots: int) -> None:
+        """Jobs that began and ended between two looks: they never were among the active ones."""
+        there = set(jobs.jobs(self._farm.store))
+        if self._known is not None:
+            for job_id in sorted(there - self._known - self._jobs.keys()):
+                self._see(job_id, slots, ended=True)
+                seen = self._jobs.get(job_id)
+                if seen is None or seen.snapshot.state in ("waiting", "running"):  # claimed, and not yet active
+                    there.discard(job_id)
+                    self._jobs.pop(job_id, None)
+                    self._progress.pop(job_id, None)
+                else:
+                    self._ended[job_id] = self._clock()
+        self._known = there
 
     def _see(self, job_id: str, slots: int, *, ended: bool = False) -> None:
         store = self._farm.store

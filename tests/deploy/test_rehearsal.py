@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ def done(deployed: Any) -> Any:
     told: list[dict[str, Any]] = []
     with deployed.api() as client, client.stream("GET", "/v1/events", params={"job": job.id}) as stream:
         farm.submit(job)
-        for line in stream.iter_lines():
+        until_then = time.monotonic() + 120
+        for line in stream.iter_lines():  # a comment comes every 15 seconds at least
+            assert time.monotonic() < until_then, told
             if line.startswith("data: "):
                 told.append(json.loads(line[6:]))
                 if told[-1]["state"] in ("done", "failed"):

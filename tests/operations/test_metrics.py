@@ -67,6 +67,19 @@ def test_a_job_that_ended_is_told_for_an_hour(store: Any, rehearsed: Any) -> Non
     assert scraped(watch._farm, watch)["penumbra_jobs"]["done",] == 0.0
 
 
+def test_a_job_that_began_and_ended_between_two_looks_is_told(store: Any, rehearsed: Any) -> None:
+    before = rehearsed.claim(store, shot="old")
+    rehearsed.make(store, before)
+    watch = Watch(Farm.offline(store, FarmConfig()), every=0.0)
+    assert watch.look().jobs == ()  # what ended before anyone looked is history
+
+    job = rehearsed.claim(store)
+    rehearsed.make(store, job)
+
+    (sight,) = watch.look().jobs
+    assert (sight.job.id, str(sight.snapshot.state), sight.ended) == (job.id, "done", True)
+
+
 def test_a_broker_or_a_store_that_is_away_is_told_and_not_raised(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     farm = Farm.offline(store, FarmConfig())
 
