@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from pipeline.api.app import create_app
 from pipeline.api.tokens import issue
 from pipeline.config.farm import Farm as FarmConfig
-from pipeline.farm import attempts, plan, recipes_rehearsal
+from pipeline.farm import attempts, plan, recipes_rehearsal, watching
 from pipeline.farm import job as jobs
 from pipeline.farm.client import Farm
 from pipeline.farm.context import Context
@@ -56,6 +56,12 @@ class Rehearsed:
         job = self.claim(store, shot, **settings)
         self.make(store, job)
         return job
+
+
+@pytest.fixture(autouse=True)
+def every_look_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow look is not spared, as a farm with many jobs spares it: tests look twice at once on slow machines too."""
+    monkeypatch.setattr(watching, "LOOK_SHARE", 0)
 
 
 @pytest.fixture

@@ -248,7 +248,8 @@ def test_every_route_but_one_asks_for_a_token_and_says_what_it_does(served: Any)
     assert {path for (path, _), route in routes.items() if "security" not in route} == {"/healthz"}
     asked = ("pause", "resume", "cancel", "retry", "skip", "priority", "approve", "terms", "change")
     of_workers = {f"/v1/workers/{{worker}}/{action}" for action in ("drain", "bar", "allow")}
-    written = {path for (path, method), _ in routes.items() if method != "get"}
+    changing = {path for (path, method), _ in routes.items() if method != "get"}
+    written = {path for path in changing if not path.startswith("/v1/review/")}  # tested beside the review
     assert written == {"/v1/jobs", *(f"/v1/jobs/{{name}}/{action}" for action in asked)} | of_workers
     assert all(route.get("description") for route in routes.values())
     for path, method in routes:
