@@ -46,10 +46,12 @@ def test_a_report_that_cannot_be_made_ends_the_job(rig: Any) -> None:
     assert rig.failures(job) == ["report"]
 
 
-def test_a_task_that_crashes_its_process_is_parked_as_soon_as_one_that_raises(rig: Any) -> None:
+def test_a_task_that_crashes_its_process_is_parked_as_soon_as_one_that_raises(make_rig: Any) -> None:
+    rig = make_rig()
+    rig.start("one")
     job = rig.submit("crashing", frames=range(1, 2), rounds=1, slices=1, task_seconds=60)
     for _ in range(rig.config.max_raises):
-        before = rig.rendering(job).pid
+        before = rig.rendering(job, "one").pid
         os.kill(before, signal.SIGSEGV)
         rig.wait_for(lambda before=before: before not in [held.pid for held in rig.farm.running(job)])
 
