@@ -153,6 +153,7 @@ async function go(wanted) {
 
 /** Shows the frame that is chosen, as far as it is there: its viewing picture at once, then the layer itself. */
 async function show() {
+  if (!page) return; // the page's settings may be read before the job is known, which shows its frame itself
   const mine = ++turn;
   const stale = () => mine !== turn;
   try {
