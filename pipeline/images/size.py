@@ -58,6 +58,10 @@ def check_image(source: Path) -> None:
         raise ImageTooLarge(f"it has too many pixels: {error}") from error
     except (UnidentifiedImageError, SyntaxError):
         return
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # Pillow found it cut off: who decodes it tells of it, with all else that is wrong.
 
 
 def check_exr(source: Path | bytes) -> None:
