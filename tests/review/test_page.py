@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +132,7 @@ def test_exposure_and_view_are_those_of_opencolorio(shown: Shown, exposure: floa
     )
     shown.browser.set("view", view)
     shown.browser.set("exposure", str(exposure), event="input")
-    time.sleep(0.3)  # the view's program comes
+    shown.browser.until(f"document.getElementById('picture').dataset.view === {json.dumps(f'{display}/{view}')}")
 
     beauty = shown.made.beauty[1001].astype(np.float32)
     want = viewing.to_display(beauty, exposure=exposure, display=display, view=view)

@@ -376,9 +376,15 @@ function setChannel(channel) {
 async function setView() {
   const display = at("display").value;
   options(at("view"), views.displays[display], at("view").value);
-  if (!painter.flat) painter.setView(await source.program(display, at("view").value), display);
+  const view = at("view").value;
+  if (!painter.flat) {
+    const program = await source.program(display, view);
+    if (at("display").value !== display || at("view").value !== view) return; // another was chosen meanwhile
+    painter.setView(program, display);
+  }
   if (painter.flat) show();
   else draw();
+  at("picture").dataset.view = `${display}/${view}`;
 }
 
 function choose(place, name) {
