@@ -44,7 +44,7 @@ COMMANDS: dict[str, Entry] = {
         Entry("submit", "Render", "pipeline.cli.submit:submit", "Render shots: claim a version, make its frames."),
         Entry("redenoise", "Render", "pipeline.cli.redenoise:redenoise", "Denoise a rendered version anew: another λ."),
         Entry("denoise", "Render", "pipeline.cli.denoise:denoise", "Denoise EXR sequences, ours and others'."),
-        Entry("match", "Render", "pipeline.cli.match:match", "Find scene parameters at which a shot looks like a plate."),
+        Entry("match", "Render", "pipeline.cli.match:match", "Find parameters at which a shot looks like a plate."),
         Entry("shots", "Render", "pipeline.cli.shots:shots", "List the shots that an edit names."),
         Entry("diff", "Render", "pipeline.cli.diff:diff", "Say what changed between two edits."),
         Entry("import", "Render", "pipeline.cli.import_:import_scene", "Make a shot of a glTF 2.0 scene."),

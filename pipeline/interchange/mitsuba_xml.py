@@ -195,7 +195,7 @@ def _to_world(element: ElementTree.Element, matrix: NDArray[Any]) -> None:
 
 
 def _nested(element: ElementTree.Element, tag: str, kind: str, **more: str) -> ElementTree.Element:
-    return ElementTree.SubElement(element, tag, type=kind, **more)
+    return ElementTree.SubElement(element, tag, {"type": kind, **more})
 
 
 def _value(element: ElementTree.Element, tag: str, name: str, value: str) -> None:

@@ -35,8 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
         (folder / "scene.xml").write_text(SCENE.format(texture=texture))
         (folder / "shot.yaml").write_text(
-            f"shot: {name}\nscene: scene.xml\nframes: 1-2\nsampling: {{guide: variance}}\n"
-            "denoise: {backend: none}\n"
+            f"shot: {name}\nscene: scene.xml\nframes: 1-2\nsampling: {{guide: variance}}\ndenoise: {{backend: none}}\n"
         )
     monkeypatch.chdir(tmp_path)
     return tmp_path
