@@ -39,7 +39,7 @@ def test_a_job_is_made_and_the_stream_tells_of_its_way(deployed: Any, done: Any)
     job, told = done
 
     assert (told[-1]["job"], told[-1]["state"], told[-1]["done"]) == (job.id, "done", 4)
-    assert told[0]["state"] in ("waiting", "running")
+    assert {each["state"] for each in told[:-1]} <= {"waiting", "running"}  # of a quick job only the end may be seen
     with deployed.api() as api:
         assert api.get("/v1/scaling").json()["any"]["tasks"] == 0
         assert {worker["name"] for worker in api.get("/v1/workers").json()} == {"one", "two"}
