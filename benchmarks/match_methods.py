@@ -17,7 +17,7 @@ from pipeline.match.schedules import Constant, Following, Linear, Schedule
 __all__ = ["AGGREGATE", "FIRST_ORDER", "METHODS", "Contender"]
 
 RATES = {"QUAD": 0.03, "BOX2": 1.0, "BOX10": 1.0}
-"""Of plain descent, scales² per loss: 0.3 over the loss's curvature at the first σ as first guessed; not tuned on each task yet."""
+"""Of plain descent, scales² per loss: guesses from the curvature of the loss at the first σ, not tuned on each task."""
 
 ADAM_RATE = 0.1  # in σ
 AGGREGATE = "HVPA"
