@@ -19,6 +19,7 @@ from pipeline.errors import AssetError, ConfigError
 from pipeline.images.deliverable import REC709_CHROMATICITIES
 from pipeline.images.display_inverse import from_display
 from pipeline.images.masks import read_mask
+from pipeline.images.size import check_exr
 
 __all__ = ["VIEWS", "Plate", "View", "picture_size", "read_plate", "reduced", "size_for"]
 
@@ -150,6 +151,7 @@ def _require_size(path: Path, found: tuple[int, int], wanted: tuple[int, int]) -
 
 
 def _exr(path: Path) -> tuple[Array, Array | None]:
+    check_exr(path)
     with OpenEXR.File(str(path), separate_channels=True) as file:
         part = next((part for part in file.parts if {"R", "G", "B"} <= {*part.channels}), None)
         if part is None:

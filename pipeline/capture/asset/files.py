@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.capture.flash import srgb
 from pipeline.capture.maps import ROUGHNESS_MIN, Maps
 from pipeline.errors import AssetError, StoreError
+from pipeline.images.size import check_exr
 from pipeline.scene.captured_asset import MAPS, read
 
 __all__ = ["arrays", "read_maps", "write_exr", "write_maps", "write_png"]
@@ -56,6 +57,10 @@ def read_maps(folder: Path) -> Maps:
     asset = read(folder)
     found = {}
     for name, path in asset.maps.items():
+        try:
+            check_exr(path)
+        except (OSError, ValueError) as error:
+            raise AssetError(f"{path}: cannot be read as a map: {error}") from error
         with OpenEXR.File(str(path), separate_channels=False) as file:
             channels = file.channels()
             pixels = channels["Y" if name == "roughness" else "RGB"].pixels.astype(np.float32)

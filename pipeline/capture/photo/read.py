@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from pipeline.capture.photo.exif import NOTHING, Exif, of_image
 from pipeline.errors import AssetError
+from pipeline.images.size import check_exr
 
 __all__ = ["LEAST", "MOST_PIXELS", "RAW", "SUFFIXES", "Photo", "read"]
 
@@ -178,9 +179,10 @@ def _exr(path: Path) -> Photo:
     import OpenEXR
 
     try:
+        check_exr(path)
         with OpenEXR.File(str(path)) as file:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise AssetError(f"{path}: cannot be read as an EXR: {error}") from error
     if "RGB" in channels or "RGBA" in channels:
         pixels = channels["RGB" if "RGB" in channels else "RGBA"][..., :3]
