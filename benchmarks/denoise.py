@@ -1,6 +1,8 @@
 """The denoiser against its peers: error, flicker, ghosting, energy, λ, time and memory.
 
-python -m benchmarks.denoise [--quick] [--json FILE]
+python -m benchmarks.denoise [--quick] [--reference-spp N] [--json FILE]
+
+Renders are kept, and go on where they were: a run with fewer samples in its references is a beginning of the next.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ def measure(results: Results, contender: str = "kpcn") -> None:
         contender: a key of `CONTENDERS`; another than the network tries the benchmark itself.
     """
     sizes, make = (QUICK if results.quick else FULL), CONTENDERS[contender]
+    if results.reference_spp is not None:
+        sizes = sizes.with_references(results.reference_spp)
     renders = Renders(sizes.resolution)
     sequences = clips(quick=results.quick)
 

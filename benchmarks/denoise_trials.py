@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,10 @@ class Sizes:
     high_spp: int
     still_seeds: int
     still_clips: int
+
+    def with_references(self, spp: int) -> Sizes:
+        """The same with other references; the input of many samples has at most a quarter of theirs."""
+        return replace(self, reference_spp=spp, high_spp=min(self.high_spp, spp // 4))
 
 
 FULL = Sizes((320, 180), 4096, (4, 16, 64), 5, 1024, 24, 8)

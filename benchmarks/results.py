@@ -1,6 +1,6 @@
 """What a benchmark found: rows that hold or do not, and the page with its tables and pictures.
 
-A benchmark is `python -m benchmarks.NAME [--quick] [--json FILE]`; its module hands a function `measure(results)` to
+A benchmark is `python -m benchmarks.NAME [--quick] [--reference-spp N] [--json FILE]`; its module hands a function `measure(results)` to
 `main`. The page and its pictures are written beside the JSON. A full run publishes in `docs/results`, and writes FILE
 as well; a quick run writes FILE alone.
 """
@@ -81,12 +81,18 @@ class _Picture:
 
 @dataclass
 class Results:
-    """What a benchmark found, in the order of its page. `quick` tells the measurement to be short."""
+    """What a benchmark found, in the order of its page.
+
+    Attributes:
+        quick: tells the measurement to be short.
+        reference_spp: tells one that renders references how many samples they get; None leaves it to the measurement.
+    """
 
     name: str
     title: str
     about: str
     quick: bool
+    reference_spp: int | None = None
     rows: list[Row] = field(default_factory=list)
     _blocks: list[str | _Picture] = field(default_factory=list)
 
@@ -131,6 +137,8 @@ class Results:
         hardware = f"{on['cpu']}, {on['cores']} cores, {on['memory_gib']} GiB" + (f", {on['gpu']}" if on["gpu"] else "")
         packages = ", ".join(f"{name} {found}" for name, found in on["packages"].items())
         run = "A quick run" if self.quick else "A full run"
+        if self.reference_spp is not None:
+            run += f", its references at {self.reference_spp} samples per pixel,"
         measured_on = f"{run} on {hardware}; Python {on['python']}, {packages}; commit `{measured['commit']}`."
         columns = ["what", "measured", "must", "aim", "holds"]
         lines = [
@@ -169,9 +177,10 @@ def main(
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     parser.add_argument("--quick", action="store_true", help="the same rows in at most five minutes on two cores")
+    parser.add_argument("--reference-spp", type=int, metavar="N", help="samples of references, where there are any")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, their page beside it")
     arguments = parser.parse_args(argv)
-    results = Results(name, title, about, arguments.quick)
+    results = Results(name, title, about, arguments.quick, arguments.reference_spp)
     measure(results)
     places = [] if arguments.quick else [PUBLISHED / f"{name}.json"]
     if arguments.json is not None and arguments.json.resolve() not in places:
