@@ -7,6 +7,7 @@ for the pixels. Layout: https://openexr.com/en/latest/OpenEXRFileLayout.html
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,12 @@ _MAX_HEADER: Final = 2**24
 _MAX_NAME: Final = 255
 _BYTES: Final = {0: 4, 1: 2, 2: 4}
 """By pixel type: UINT, HALF, FLOAT."""
+_MAX_TEXT: Final = 2**16
+_DECLARED: Final = {
+    ".hdr": re.compile(rb"#\?.*?\n\s*\n[-+][XY] +(\d+) +[-+][XY] +(\d+)", re.DOTALL),
+    ".pfm": re.compile(rb"P[Ff]\s+(\d+)\s+(\d+)\s"),
+}
+"""Formats that Pillow does not know, by suffix: the two sides of the picture in the text at their beginning."""
 
 
 class ImageTooLarge(ValueError):
@@ -38,7 +45,8 @@ def check_pixels(width: int, height: int) -> None:
 
 
 def check_image(source: Path) -> None:
-    """An EXR by its header, another image by what Pillow says of it; what is no image to them passes.
+    """An EXR, a Radiance map (.hdr) and a .pfm by their headers, another image by what Pillow says of it; what is no
+    image to them passes.
 
     Raises:
         ImageTooLarge: see `check_exr`.
@@ -47,6 +55,9 @@ def check_image(source: Path) -> None:
     """
     if source.suffix.lower() == ".exr":
         check_exr(source)
+        return
+    if source.suffix.lower() in _DECLARED:
+        _check_declared(source)
         return
     from PIL import Image, UnidentifiedImageError
 
@@ -62,6 +73,14 @@ def check_image(source: Path) -> None:
         if error.errno is not None:
             raise
         # Pillow found it cut off: who decodes it tells of it, with all else that is wrong.
+
+
+def _check_declared(source: Path) -> None:
+    """Looks at the size in the text that a Radiance map or a PFM begins with. What has none is no such image."""
+    with source.open("rb") as file:
+        found = _DECLARED[source.suffix.lower()].match(file.read(_MAX_TEXT))
+    if found is not None:
+        check_pixels(int(found[1][:20]), int(found[2][:20]))
 
 
 def check_exr(source: Path | bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import OpenEXR
 import pytest
 from PIL import Image
 
+from pipeline.capture.photo.read import read as read_photograph
 from pipeline.denoise import lambda_map
 from pipeline.denoise.sequence import read
 from pipeline.errors import AssetError, ConfigError, PenumbraError, ProductError
@@ -19,6 +21,7 @@ from pipeline.images import deliverable
 from pipeline.images.beauty import read_beauty
 from pipeline.images.masks import read_mask
 from pipeline.images.size import MAX_PIXELS, ImageTooLarge, check_exr, check_image
+from pipeline.match.plate import read_plate
 from pipeline.optim.assets.source import read_source
 from pipeline.scene.mentions import read_xml
 
@@ -95,26 +98,44 @@ def test_what_is_no_exr_passes() -> None:
     check_exr(b"\x89PNG and so on")
 
 
+def png(width: int, height: int) -> bytes:
+    """A PNG of 8×8 pixels whose header claims others."""
+    stream = io.BytesIO()
+    Image.new("1", (8, 8)).save(stream, format="PNG")
+    data = bytearray(stream.getvalue())
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_png_of_16k_passes_and_one_that_claims_more_does_not(tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
-    Image.new("1", (8, 8)).save(picture)
-    data = bytearray(picture.read_bytes())
 
-    def claim(width: int, height: int) -> None:
-        import zlib
-
-        data[16:24] = struct.pack(">II", width, height)
-        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
-        picture.write_bytes(data)
-
-    claim(16_384, 16_384)
+    picture.write_bytes(png(16_384, 16_384))
     check_image(picture)
     for size in ((16_384, 16_385), (60_000, 60_000)):
-        claim(*size)
+        picture.write_bytes(png(*size))
         with pytest.raises(ImageTooLarge):
             check_image(picture)
     assert MAX_PIXELS == 16_384**2
+
+
+RADIANCE = b"#?RADIANCE\nEXPOSURE=1\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n"
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.hdr", RADIANCE), ("a.pfm", b"PF\n%d %d\n-1.0\n")])
+def test_maps_that_pillow_does_not_know_are_asked_by_their_first_lines(name: str, text: bytes, tmp_path: Path) -> None:
+    file = tmp_path / name
+
+    file.write_bytes(text % (16_384, 16_384))
+    check_image(file)
+    for size in ((60_000, 60_000), (10**30, 1)):
+        file.write_bytes(text % size)
+        with pytest.raises(ImageTooLarge, match="pixels are too many"):
+            check_image(file)
+    file.write_bytes(b"neither")
+    check_image(file)
 
 
 READERS: list[tuple[Callable[[Path], object], type[PenumbraError]]] = [
@@ -124,6 +145,8 @@ READERS: list[tuple[Callable[[Path], object], type[PenumbraError]]] = [
     (read_beauty, AssetError),
     (deliverable.read, ProductError),
     (read_source, AssetError),
+    (read_photograph, AssetError),
+    (lambda path: read_plate(path, size=(8, 8)), AssetError),
 ]
 
 
@@ -138,12 +161,30 @@ def test_every_reader_refuses_a_bomb_in_its_own_words(
         reader(bomb)
 
 
-def test_a_scene_that_names_a_bomb_is_refused_before_mitsuba_sees_it(tmp_path: Path) -> None:
-    (tmp_path / "bomb.exr").write_bytes(exr(60_000, 60_000))
+@pytest.mark.parametrize(
+    "reader", [read_photograph, read_source, lambda path: read_plate(path, size=(8, 8), view="srgb")]
+)
+def test_a_bomb_of_a_png_is_refused_as_well(reader: Callable[[Path], object], tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(png(60_000, 60_000))
+
+    with pytest.raises(AssetError, match=r"bomb\.png: .*(pixels|megapixels)"):
+        reader(bomb)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("bomb.exr", exr(60_000, 60_000)), ("bomb.hdr", RADIANCE % (60_000, 60_000)), ("bomb.png", png(60_000, 60_000))],
+)
+@pytest.mark.parametrize("node", ['texture type="bitmap"', 'emitter type="envmap"'])
+def test_a_scene_that_names_a_bomb_is_refused_before_mitsuba_sees_it(
+    name: str, data: bytes, node: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(data)
     scene = tmp_path / "scene.xml"
-    texture = '<texture type="bitmap" id="t"><string name="filename" value="bomb.exr"/></texture>'
-    scene.write_text(f'<scene version="3.0.0">{texture}</scene>')
+    kind = node.partition(" ")[0]
+    scene.write_text(f'<scene version="3.0.0"><{node}><string name="filename" value="{name}"/></{kind}></scene>')
 
     (problem,) = read_xml(scene).judge(tmp_path)
 
-    assert problem == f"{scene}:1: bomb.exr: 60000×60000 pixels are too many; {MAX_PIXELS} are read at most"
+    assert problem.startswith(f"{scene}:1: {name}: ") and "pixels" in problem
