@@ -37,7 +37,9 @@ __all__ = ["Held", "Leadership", "Lease", "Leases", "remaining", "running"]
 log = logging.getLogger(__name__)
 
 LEADER_RENEWALS = 3
-"""How often the dispatcher renews its leadership in the life of a lease."""
+"""How often the leadership is renewed in the life of a lease."""
+STUCK_LEASES = 10
+"""Lives of a lease after which a dispatcher that has not asked whether it leads is stuck."""
 PROGRESS_SECONDS = 1.0
 """How often a change of a task's progress is written, at most."""
 STAND_BY_SECONDS = 1.0
@@ -190,18 +192,46 @@ class Leases:
 
 
 class Leadership:
-    """The lease that makes one worker the dispatcher of a store. Used from one thread, which calls `hold` often."""
+    """The lease that makes one worker the dispatcher of a store.
+
+    Who leads may be busy for longer than a lease lives: a store that answers slowly, a machine that has much to do. So
+    the lease is renewed from a thread, as those of tasks are, for as long as the dispatcher asks now and then whether
+    it still leads. One that has not asked for `STUCK_LEASES` lives of a lease is stuck, and another takes over.
+
+    Args:
+        redis: the broker.
+        store: URL of the store.
+        seconds: how long the lease lives without a renewal.
+        worker: name of the worker, for those who look.
+    """
 
     def __init__(self, redis: Redis, store: str, *, seconds: float, worker: str) -> None:
         self._key, self._seconds, self._worker = key("leader", store), seconds, worker
         self._token = secrets.token_hex(8)
         self._take = redis.register_script(TAKE)
         self._release = redis.register_script(RELEASE)
-        self._due = 0.0
+        self._lock = threading.Lock()
+        self._asked = self._due = 0.0
         self._leads = False
+        self._keeper: threading.Thread | None = None
 
     def hold(self) -> bool:
-        """Takes or renews the lease when it is time to. Raises `RedisError` while the broker is away."""
+        """Whether this worker leads; takes the lease if nobody has it. Raises `RedisError` while the broker is away."""
+        self._asked = time.monotonic()
+        with self._lock:
+            if self._renewed() and self._keeper is None:
+                self._keeper = threading.Thread(target=self._keep, name="leadership", daemon=True)
+                self._keeper.start()
+            return self._leads
+
+    def give_back(self) -> None:
+        """Lets another worker lead at once. Raises `RedisError` while the broker is away."""
+        with self._lock:
+            self._leads, self._due = False, 0.0
+            self._release(keys=[self._key], args=[self._token])
+
+    def _renewed(self) -> bool:
+        """Takes or renews the lease when it is time to."""
         now = time.monotonic()
         if now >= self._due:
             args: list[str | int] = [self._token, int(self._seconds * 1000), "worker", self._worker]
@@ -210,10 +240,19 @@ class Leadership:
             self._due = now + (wait if self._leads else min(wait, STAND_BY_SECONDS))
         return self._leads
 
-    def give_back(self) -> None:
-        """Lets another worker lead at once. Raises `RedisError` while the broker is away."""
-        self._release(keys=[self._key], args=[self._token])
-        self._leads, self._due = False, 0.0
+    def _keep(self) -> None:
+        """Renews the lease, from a thread that ends with the leadership."""
+        pause = threading.Event()
+        while not pause.wait(self._seconds / LEADER_RENEWALS / 2):
+            with self._lock:
+                if self._leads and time.monotonic() - self._asked <= STUCK_LEASES * self._seconds:
+                    try:
+                        self._renewed()
+                    except RedisError:
+                        self._due = 0.0  # the dispatcher hears of it when it asks
+                if not self._leads:
+                    self._keeper = None
+                    return
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,31 @@ def test_one_dispatcher_leads_and_the_next_follows_when_it_gives_back(redis: Red
     assert first.hold() is False
 
 
+def test_a_dispatcher_that_is_busy_for_longer_than_a_lease_goes_on_leading(redis: Redis) -> None:
+    first = Leadership(redis, "/s", seconds=0.4, worker="first")
+    second = Leadership(redis, "/s", seconds=0.4, worker="second")
+
+    assert first.hold()
+    until = time.monotonic() + 1.2
+    while time.monotonic() < until:
+        assert not second.hold()
+        time.sleep(0.1)
+    first.give_back()
+    assert soon(second.hold)
+    second.give_back()
+
+
+def test_a_dispatcher_that_is_stuck_is_followed_by_another(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.farm.leases.STUCK_LEASES", 0.5)
+    first = Leadership(redis, "/s", seconds=0.4, worker="first")
+    second = Leadership(redis, "/s", seconds=0.4, worker="second")
+
+    assert first.hold()
+    assert soon(second.hold)
+    assert not first.hold()
+    second.give_back()
+
+
 def test_a_task_is_sent_once_while_it_is_marked_or_leased(queues: Queues, redis: Redis) -> None:
     queues.set_room({QUEUE: 1}, 4, seconds=60)
 
