@@ -31,8 +31,8 @@ def compared(plate: Plate, picture: NDArray[Any], line: str) -> NDArray[np.uint8
     weight = plate.weight[..., None] > 0
     shown = plate.image[plate.weight > 0].mean(axis=-1)
     exposure = float(np.clip(np.log2(MIDDLE) - np.mean(np.log2(np.maximum(shown, 1e-6))), -8.0, 8.0))
-    left = to_display(np.where(weight, plate.image, plate.image * 0.1), exposure=exposure)
-    middle = to_display(np.maximum(picture, 0.0), exposure=exposure)
+    left = to_display(np.where(weight, plate.image, plate.image * 0.1), exposure=exposure, space=plate.space)
+    middle = to_display(np.maximum(picture, 0.0), exposure=exposure, space=plate.space)
     change = (middle.astype(np.float64) - left) * FOURFOLD
     right = np.where(weight, np.clip(128.0 + change, 0, 255), 40).astype(np.uint8)
     factor = max(1, HEIGHT // left.shape[0])

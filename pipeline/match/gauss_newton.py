@@ -32,7 +32,14 @@ Residuals = Callable[[Array, int], Array]
 
 DAMPING = 1e-3  # of the curvature's diagonal (Levenberg–Marquardt)
 FLOOR = 1e-6  # of the largest eigenvalue
-SEEDS = (1, 1, 1, 1, 4, 8)
+LEAST, MOST = 3, 10
+"""Steps of one render seed each: at least, and at most …"""
+
+STILL = 0.1
+"""… until one is shorter than this, in scales."""
+
+SEEDS = (4, 8)
+"""Render seeds of the steps after these."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +73,22 @@ def polish(
     Args:
         start: n, own units.
         reach: half of what differences span, in scales: at the first step and at the last.
-        seeds: render seeds of each step; at least two at the last.
+        seeds: render seeds of each of the last steps; at least two.
         trust: the longest step, in scales.
         seed: of the seeds.
         on_step: told θ, the step's length in scales, and evaluations so far.
 
-    Evaluations: (2n + 1) Σ seeds.
+    Evaluations: 2n + 1 a step and seed.
     """
     rng = np.random.default_rng(seed)
     theta, n, evaluations = start / bounds.scale, len(start), 0
     deviation = np.full(n, np.nan)
-    for number, count in enumerate(seeds):
-        h = reach[0] * (reach[1] / reach[0]) ** (number / max(len(seeds) - 1, 1))
+    length, left, number = np.inf, [*seeds], 0
+    while left:
+        far = len(left) == len(seeds) and (number < LEAST or (number < MOST and length > STILL))
+        count = 1 if far else left.pop(0)
+        h = reach[0] * (reach[1] / reach[0]) ** min(number / LEAST, 1.0)
+        number += 1
         ahead, behind = (
             bounds.clip((theta + way * h * np.eye(n)) * bounds.scale) / bounds.scale for way in (1.0, -1.0)
         )

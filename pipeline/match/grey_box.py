@@ -12,24 +12,31 @@ where the renders match. Needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.func import functional_call, jvp, vjp
 
-from pipeline.match.estimators import BlackBox, gradient, hvp
-from pipeline.match.samplers import Sampling
+from pipeline.match.descent import GradientOf, aggregate_gradient
 
-__all__ = ["GreyBox", "Step", "newton_cg_step"]
+__all__ = ["BlackBoxes", "GreyBox", "Step", "newton_cg_step"]
 
 Array = NDArray[np.float64]
 Weights = dict[str, torch.Tensor]
-BlackBoxOf = Callable[[int], BlackBox]
-"""Index of an example in the batch → its loss as a function of θ."""
+
+SHIFT = 1.0 / 3.0
+"""Of σ: how far the two gradients of a product lie apart from the prediction, along its way."""
+
+
+class BlackBoxes(Protocol):
+    """The black boxes of a batch, one for each example, evaluated together."""
+
+    def __call__(self, points: Array, examples: NDArray[np.int64], seed: int) -> Array:
+        """Losses at K×n parameters, K of them; `examples`: which example each row is of."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,11 @@ class GreyBox:
 
     Args:
         network: B×… inputs → B×n, in units of the parameters' scales.
-        samples: antithetic pairs per example.
-        sampling: how offsets are drawn.
+        gradient_of: estimates ∇f. Examples share its offsets, so that a batch is one call of the black box.
     """
 
-    def __init__(self, network: torch.nn.Module, *, samples: int = 2, sampling: Sampling = Sampling.AGGREGATE) -> None:
-        self.network, self._samples, self._sampling = network, samples, sampling
+    def __init__(self, network: torch.nn.Module, gradient_of: GradientOf | None = None) -> None:
+        self.network, self._gradient_of = network, gradient_of or aggregate_gradient(2)
 
     @property
     def weights(self) -> Weights:
@@ -72,7 +78,7 @@ class GreyBox:
     def look(
         self,
         inputs: torch.Tensor,
-        black_box: BlackBoxOf,
+        black_boxes: BlackBoxes,
         sigma: float,
         *,
         rng: np.random.Generator,
@@ -83,36 +89,45 @@ class GreyBox:
 
         Args:
             inputs: B×….
-            along: direction v; with it four evaluations a sample and example, else two.
+            along: direction v; with it twice as many evaluations: H_f (J v) is the difference of two gradients, shifted
+                to both sides along J v, and the gradient is their mean.
         """
         weights = self.weights
-        batch = len(inputs)
 
         def predict(values: Weights) -> torch.Tensor:
             predicted: torch.Tensor = functional_call(self.network, values, (inputs,))
             return predicted
 
         theta, pull = vjp(predict, weights)  # type: ignore[misc]
-        ways = None if along is None else jvp(predict, (weights,), (along,))[1].double().numpy()
         points = theta.detach().double().numpy()
-        slopes, bends = np.zeros_like(points), np.zeros_like(points)
-        evaluations = 0
-        common = {"samples": self._samples, "rng": rng, "seed": seed, "sampling": self._sampling}
-        for index in range(batch):
-            if ways is not None and np.linalg.norm(ways[index]) > 0:
-                product = hvp(black_box(index), points[index], ways[index], sigma, **common)  # type: ignore[arg-type]
-                slopes[index], bends[index] = product.gradient.value, product.value
-                evaluations += product.evaluations
-            else:
-                estimate = gradient(black_box(index), points[index], sigma, **common)  # type: ignore[arg-type]
-                slopes[index] = estimate.value
-                evaluations += estimate.evaluations
-        down = pull(torch.as_tensor(slopes / batch, dtype=theta.dtype))[0]
-        if ways is None:
+        if along is None:
+            slopes, evaluations = self._slopes(points, len(points), black_boxes, sigma, rng, seed)
+            down = pull(torch.as_tensor(slopes / len(points), dtype=theta.dtype))[0]
             return Step(down, float("nan"), float("nan"), None, points, evaluations)
-        bent = pull(torch.as_tensor(bends / batch, dtype=theta.dtype))[0]
-        slope, curvature = float(np.sum(ways * slopes) / batch), float(np.sum(ways * bends) / batch)
+        ways = jvp(predict, (weights,), (along,))[1].double().numpy()
+        lengths = np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), np.finfo(float).tiny)
+        shift = SHIFT * sigma / lengths  # B×1
+        both = np.concatenate([points + shift * ways, points - shift * ways])
+        found, evaluations = self._slopes(both, len(points), black_boxes, sigma, rng, seed)
+        ahead, behind = np.split(found, 2)
+        slopes, bends = (ahead + behind) / 2.0, (ahead - behind) / (2.0 * shift)
+        down, bent = (pull(torch.as_tensor(each / len(points), dtype=theta.dtype))[0] for each in (slopes, bends))
+        slope, curvature = (float(np.sum(ways * each) / len(points)) for each in (slopes, bends))
         return Step(down, slope, curvature, bent, points, evaluations)
+
+    def _slopes(
+        self, places: Array, examples: int, f: BlackBoxes, sigma: float, rng: np.random.Generator, seed: int
+    ) -> tuple[Array, int]:
+        """∇f at P×n places, those of the examples once or several times over: P×n; and evaluations."""
+        count, n = places.shape
+        numbers = np.arange(count) % examples
+
+        def losses(offsets: Array, key: int) -> Array:
+            rows = (places + offsets[:, None]).reshape(-1, n)
+            return f(rows, np.tile(numbers, len(offsets)), key).reshape(len(offsets), count)
+
+        estimate = self._gradient_of(losses, np.zeros(n), sigma, rng, seed)
+        return np.asarray(estimate.value.T), estimate.evaluations * count
 
     def move(self, direction: Weights, length: float) -> None:
         """w ← w + length · direction, in place."""
@@ -124,7 +139,7 @@ class GreyBox:
 def newton_cg_step(
     box: GreyBox,
     inputs: torch.Tensor,
-    black_box: BlackBoxOf,
+    black_boxes: BlackBoxes,
     sigma: float,
     direction: Weights | None,
     *,
@@ -143,14 +158,14 @@ def newton_cg_step(
     """
     evaluations = 0
     if direction is None:
-        first = box.look(inputs, black_box, sigma, rng=rng, seed=seed)
+        first = box.look(inputs, black_boxes, sigma, rng=rng, seed=seed)
         direction = {name: -value for name, value in first.gradient.items()}
         evaluations = first.evaluations
     size = _norm(direction)
     if size == 0.0:
-        return direction, box.look(inputs, black_box, sigma, rng=rng, seed=seed)
+        return direction, box.look(inputs, black_boxes, sigma, rng=rng, seed=seed)
     v = {name: value / size for name, value in direction.items()}
-    step = box.look(inputs, black_box, sigma, rng=rng, seed=seed, along=v)
+    step = box.look(inputs, black_boxes, sigma, rng=rng, seed=seed, along=v)
     assert step.product is not None
     slope, product = step.slope, step.product
     if slope > 0:

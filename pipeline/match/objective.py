@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.match.losses import Loss
-from pipeline.match.parameters import Parameter, bounds_of
+from pipeline.match.minimise import Bounds
+from pipeline.match.parameters import Parameter
 from pipeline.match.plate import Plate
 
 __all__ = ["Held", "Objective", "Pictures", "inert"]
 
 Array = NDArray[np.float64]
 
-STEPS = (-4.0, -1.0, 1.0, 4.0)
+STEPS = (-8.0, -4.0, -1.0, 1.0, 4.0, 8.0)
 """Scales by which each parameter is tried for an effect."""
 
 SHARE = 1e-5
@@ -50,13 +51,15 @@ class Objective:
         return self._loss(self._pictures.images(points, spp=self.spp, seed=seed))
 
 
-def inert(pictures: Pictures, plate: Plate, start: Array, *, spp: int, seed: int) -> list[bool]:
+def inert(pictures: Pictures, plate: Plate, start: Array, bounds: Bounds, *, spp: int, seed: int) -> list[bool]:
     """Which parameters change nothing in the picture: its variance over several of their values is nil.
 
     All versions share their random numbers, so that nothing but the parameter makes them differ. A texture's values
     are tried together.
+
+    Args:
+        start, bounds: search units, of all parameters.
     """
-    bounds = bounds_of(pictures.parameters)
     groups: dict[tuple[str, str, str], list[int]] = {}
     for index, p in enumerate(pictures.parameters):
         groups.setdefault((p.owner, p.prop, "" if p.prop == "texture" else p.component), []).append(index)

@@ -6,9 +6,10 @@ all other values as they are. Values are those of the shot's `overrides`, and st
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 from pipeline.config.overrides import CAMERA
 from pipeline.errors import ConfigError, SceneError
 from pipeline.match.minimise import Bounds
-from pipeline.scene.load import FrameScene
 from pipeline.scene.names import meant
 from pipeline.scene.overrides import Overrides
+
+if TYPE_CHECKING:
+    from pipeline.scene.load import FrameScene
 
 __all__ = ["Parameter", "bounds_of", "grouped", "nested", "resolve", "start_of", "value_of"]
 
@@ -100,9 +103,8 @@ def resolve(
     if not found:
         raise ConfigError("names no parameter; as in lamp.intensity,mug.rotate:y", path="--params")
     names = [parameter.name for parameter in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{name} is named twice", path="--params")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise ConfigError(f"{twice[0]} is named twice", path="--params")
     return found
 
 

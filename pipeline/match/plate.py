@@ -1,7 +1,7 @@
 """The plate: what a shot is to look like, as scene-linear pixels with weights.
 
-An EXR holds scene-linear Rec. 709 light. A PNG, TIFF or JPEG holds what a display shows; it is taken back through the
-view transform that made it, which must be known.
+An EXR holds scene-linear light in the space that the shot is rendered in. A PNG, TIFF or JPEG holds what a display
+shows; it is taken back through the view transform that made it, which must be known.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import OpenEXR
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.config.colour import SPACES, Rendering
 from pipeline.errors import AssetError, ConfigError
-from pipeline.images.deliverable import REC709_CHROMATICITIES
+from pipeline.images.colour_space import CHROMATICITIES, convert
 from pipeline.images.display_inverse import from_display
 from pipeline.images.masks import read_mask
 from pipeline.images.size import check_exr
 
-__all__ = ["VIEWS", "Plate", "View", "picture_size", "read_plate", "reduced", "size_for"]
+__all__ = ["VIEWS", "Plate", "View", "read_plate", "reduced", "size_for"]
 
 Array = NDArray[np.float64]
 View = Literal["linear", "srgb", "aces"]
@@ -38,14 +39,16 @@ class Plate:
     """What is to be matched.
 
     Attributes:
-        image: H×W×3, scene-linear Rec. 709; 0 where the weight is 0.
+        image: H×W×3, scene-linear; 0 where the weight is 0.
         weight: H×W, 0 … 1; 0 leaves a pixel out.
         alpha: H×W, or None.
+        space: that the image is in.
     """
 
     image: Array
     weight: Array
     alpha: Array | None
+    space: Rendering = "linear_srgb"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,7 +56,14 @@ class Plate:
         return self.image.shape[1], self.image.shape[0]
 
 
-def read_plate(path: Path, *, size: tuple[int, int], view: View | None = None, mask: Path | None = None) -> Plate:
+def read_plate(
+    path: Path,
+    *,
+    size: tuple[int, int],
+    view: View | None = None,
+    mask: Path | None = None,
+    space: Rendering = "linear_srgb",
+) -> Plate:
     """Reads a plate.
 
     Args:
@@ -61,6 +71,7 @@ def read_plate(path: Path, *, size: tuple[int, int], view: View | None = None, m
         size: (width, height) that the shot is rendered at.
         view: how pixels are coded; None: linear for an EXR, and an error for all else.
         mask: weights, white where the plate counts (`read_mask`), of the plate's size.
+        space: that the shot is rendered in.
 
     Raises:
         ConfigError: another size or colour space than the shot's, or a picture without its view transform.
@@ -74,7 +85,7 @@ def read_plate(path: Path, *, size: tuple[int, int], view: View | None = None, m
             suggestion="say how they were made: --view srgb or aces",
         )
     try:
-        image, alpha = _exr(path) if is_exr else _picture(path)
+        image, alpha = _exr(path, space) if is_exr else _picture(path)
     except (OSError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise AssetError(f"{path}: cannot be read as a plate: {error}") from error
     _require_size(path, (image.shape[1], image.shape[0]), size)
@@ -83,26 +94,14 @@ def read_plate(path: Path, *, size: tuple[int, int], view: View | None = None, m
         weight = weight * (image < BURNT).all(axis=-1)
         image = from_display(np.nan_to_num(image), curve_only=view == "srgb").astype(np.float64)
         weight = weight * np.isfinite(image).all(axis=-1)
+        image = convert(np.nan_to_num(image), SPACES["linear_srgb"], SPACES[space]).astype(np.float64)
     if mask is not None:
         painted = read_mask(mask)
         _require_size(mask, (painted.shape[1], painted.shape[0]), size)
         weight = weight * np.clip(painted, 0.0, 1.0)
     if not weight.any():
         raise AssetError(f"{path}: no pixel of the plate counts: all are masked, burnt out, or not finite")
-    return Plate(np.where(weight[..., None] > 0, image, 0.0), weight, alpha)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """(width, height) of a picture.
-
-    Raises:
-        AssetError: it is none.
-    """
-    try:
-        image, _ = _exr(path) if path.suffix.lower() == ".exr" else _picture(path)
-    except (OSError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
-        raise AssetError(f"{path}: cannot be read as a plate: {error}") from error
-    return image.shape[1], image.shape[0]
+    return Plate(np.where(weight[..., None] > 0, image, 0.0), weight, alpha, space)
 
 
 def reduced(plate: Plate, size: tuple[int, int]) -> Plate:
@@ -116,7 +115,7 @@ def reduced(plate: Plate, size: tuple[int, int]) -> Plate:
     safe = np.where(weight > 0, weight, 1.0)
     image = mean(plate.image * plate.weight[..., None]) / safe[..., None]
     alpha = None if plate.alpha is None else mean(plate.alpha * plate.weight) / safe
-    return Plate(image, weight, alpha)
+    return Plate(image, weight, alpha, plate.space)
 
 
 def size_for(size: tuple[int, int], pixels: int) -> tuple[int, int]:
@@ -150,19 +149,19 @@ def _require_size(path: Path, found: tuple[int, int], wanted: tuple[int, int]) -
         )
 
 
-def _exr(path: Path) -> tuple[Array, Array | None]:
+def _exr(path: Path, space: Rendering) -> tuple[Array, Array | None]:
     check_exr(path)
     with OpenEXR.File(str(path), separate_channels=True) as file:
         part = next((part for part in file.parts if {"R", "G", "B"} <= {*part.channels}), None)
         if part is None:
             raise ValueError("no part has channels R, G, B")
         primaries = part.header.get("chromaticities")
-        if primaries is not None and not np.allclose(primaries, REC709_CHROMATICITIES, atol=SAME_PRIMARIES):
+        if primaries is not None and not np.allclose(primaries, CHROMATICITIES[space], atol=SAME_PRIMARIES):
             told = ", ".join(f"{value:.3f}" for value in primaries)
             raise ConfigError(
-                f"{path.name} has other primaries than Rec. 709 ({told})",
+                f"{path.name} has other primaries than {SPACES[space]} ({told})",
                 path=REFERENCE,
-                suggestion="convert it to scene-linear Rec. 709",
+                suggestion="convert it to the space that the shot is rendered in (colour.rendering)",
             )
         channels = {
             name: np.asarray(part.channels[name].pixels, np.float64) for name in "RGBA" if name in part.channels

@@ -1,15 +1,17 @@
 """Pictures of a shot for rows of parameter values: the black box that a match differentiates.
 
-Needs Mitsuba with a variant set.
+Needs Mitsuba with a variant set before the first `Renders` is made, not before this is imported.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +21,15 @@ from pipeline.errors import ConfigError
 from pipeline.match import parameters as naming
 from pipeline.match.parameters import Parameter
 from pipeline.match.rig import Rig, Rows
-from pipeline.match.scenes import applied, moved_apart, without
+from pipeline.match.scenes import applied, moved_apart, plain_surfaces, without
 from pipeline.match.wavefront import Stage, launch
-from pipeline.render.paths import limits
 from pipeline.scene import spec as specs
 from pipeline.scene.displacement import MOVES
-from pipeline.scene.load import FrameScene, load
 from pipeline.scene.overrides import Overrides
-from pipeline.scene.spec import FrozenScene, SceneSpec
+from pipeline.scene.spec import FrozenScene
+
+if TYPE_CHECKING:
+    from pipeline.scene.load import FrameScene
 
 __all__ = ["Renders", "unsearched"]
 
@@ -65,19 +68,31 @@ class Renders:
         resolution: tuple[int, int],
     ) -> None:
         given = unsearched(config.get("overrides") or {}, ())
-        plain = {**config, "overrides": unsearched(given, params), "resolution": list(resolution)}
+        searched = {"overrides": unsearched(given, params), "resolution": list(resolution), "film": None}
+        plain = {**config, **searched}
         spec = specs.of(plain, frozen, frame)
         if spec.integrator != "path":
             raise ConfigError(
                 f"a match renders with `path`, the shot with `{spec.integrator}`", key="sampling.integrator"
             )
-        whole = load(spec, frame, blobs)
+        self._source, self._config, self._frozen, self._given = (spec, frame, blobs), plain, frozen, given
+        whole = self._loaded()
         self.parameters: list[Parameter] = naming.resolve(params, whole, Overrides(whole.scene), given)
         self.diagonal = _diagonal(whole)
         """Of the scene's bounding box, world units."""
-        self._assemble(spec, whole, frame, blobs, given)
-        self.launches = 0
-        """Launches so far."""
+        self.depth = whole.max_depth
+        """Of paths, at most; −1 is no limit."""
+        fov = None if whole.cameras.current is None else whole.cameras.current.fov
+        apart = sorted({p.owner for p in self.parameters if p.prop in MOVES and p.owner != CAMERA})
+        still = whole
+        if apart:
+            # Every loaded object of a kind has a place in each kernel: what is rendered no more must go.
+            del whole, still
+            gc.collect()
+            still = without(spec, apart, frame, blobs)
+        self._assemble(still, apart, fov)
+        self.launches = self.pictures = 0
+        """Launches and pictures so far."""
 
     @property
     def width(self) -> int:
@@ -94,10 +109,10 @@ class Renders:
         """What the shot says now, in search units: n."""
         return naming.start_of(self.parameters)
 
-    @property
+    @cached_property
     def whole(self) -> FrameScene:
-        """The scene in one piece, as it is loaded; where nothing is moved, materials of the last row are in it."""
-        return self._whole
+        """The scene in one piece, loaded anew: it shares nothing with what is rendered here."""
+        return self._loaded()
 
     @property
     def pivots(self) -> Mapping[str, Array]:
@@ -120,8 +135,34 @@ class Renders:
             K×2×H×W×4: two images of disjoint samples, linear RGB and alpha.
         """
         rows = self._rig.rows(np.atleast_2d(theta))
+        self.pictures += len(rows)
         found = [self._launched(rows.only(part), spp, seed) for part in _alike(rows)]
         return np.concatenate(found)
+
+    def at(self, theta: Array) -> FrameScene:
+        """The scene in one piece, loaded anew, with n search values in it; textures are those of the shot."""
+        import mitsuba as mi
+
+        from pipeline.scene.load import load
+
+        _, frame, blobs = self._source
+        found = {
+            owner: {prop: value for prop, value in values.items() if prop != "texture"}
+            for owner, values in self._rig.overrides(theta).items()
+        }
+        own = self._config["overrides"]
+        changed = {owner: {**own.get(owner, {}), **found.get(owner, {})} for owner in {**own, **found}}
+        fs = load(specs.of({**self._config, "overrides": changed}, self._frozen, frame), frame, blobs)
+        rows = self._rig.rows(theta[None])
+        if not self._config.get("camera"):  # the scene's own: overrides reach it when it is frozen
+            sensor = mi.traverse(fs.sensor)
+            if rows.camera is not None:
+                pose = rows.camera[0] @ _to_world(fs)
+                sensor["to_world"] = mi.AffineTransform4f(mi.Matrix4f(pose.astype(np.float32)))
+            if rows.fov is not None:
+                sensor["x_fov"] = mi.Float(float(rows.fov[0]))
+            sensor.update()
+        return fs
 
     def _launched(self, rows: Rows, spp: int, seed: int) -> NDArray[np.float32]:
         """Rows of equal materials, in as few launches as lanes allow."""
@@ -134,17 +175,20 @@ class Renders:
             self.launches += 1
         return np.concatenate(images)
 
-    def _assemble(
-        self, spec: SceneSpec, whole: FrameScene, frame: int, blobs: Path, given: Mapping[str, Mapping[str, Any]]
-    ) -> None:
+    def _loaded(self) -> FrameScene:
+        from pipeline.scene.load import load
+
+        return load(*self._source)
+
+    def _assemble(self, still: FrameScene, names: Sequence[str], fov: float | None) -> None:
+        from pipeline.render.paths import limits
+
+        spec, frame, blobs = self._source
         searched = naming.grouped(self.parameters)
-        names = sorted({owner for owner, prop in searched if prop in MOVES and owner != CAMERA})
         apart = [moved_apart(spec, name, frame, blobs) for name in names]
-        still = without(spec, names, frame, blobs) if names else whole
         self._parts = [Overrides(still.scene), *(Overrides(mover.scene) for mover, _ in apart)]
         if names:
             applied(self._parts, spec.overrides)
-        camera = whole.cameras.current
         to_world = _to_world(still)
         pivots = {mover.name: centre for mover, centre in apart} | {CAMERA: to_world[:3, 3]}
         bases = {
@@ -152,7 +196,13 @@ class Renders:
             for owner, prop in searched
             if prop in ("roughness", "reflectance", "texture")
         }
-        self._rig = Rig(self.parameters, pivots, bases, given)
+        surfaces = {
+            owner: found
+            for owner, prop in searched
+            if prop == "reflectance" and (found := plain_surfaces(self._parts, owner))
+        }
+        applied(self._parts, {owner: {"reflectance": (1.0, 1.0, 1.0)} for owner in surfaces})
+        self._rig = Rig(self.parameters, pivots, bases, self._given, surfaces)
         lit = {owner for owner, prop in searched if prop in ("intensity", "color")}
         holders = {
             owner: next(part for part in self._parts if part.has(owner, "intensity")).target(owner, "intensity").emitter
@@ -163,15 +213,16 @@ class Renders:
             sensor=still.sensor,
             movers=tuple(mover for mover, _ in apart),
             emitters=holders,
-            limits=limits(whole.max_depth, whole.rr_depth),
-            hide_emitters=whole.hide_emitters,
-            width=whole.width,
-            height=whole.height,
-            fov=None if camera is None else camera.fov,
+            surfaces=surfaces,
+            limits=limits(still.max_depth, still.rr_depth),
+            hide_emitters=still.hide_emitters,
+            width=still.width,
+            height=still.height,
+            fov=fov,
             camera=to_world,
         )
         self._pivots = pivots
-        self._whole, self._still = whole, still  # and with them what they hold
+        self._still = still  # and with it what it holds
 
 
 def unsearched(overrides: Mapping[str, Mapping[str, Any]], params: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ Poses are world-to-world matrices on top of where the frame has a shape, as `ove
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class Rows:
     Attributes:
         poses: id of a shape (or of a light that is moved) → K×4×4, similarity transforms.
         factors: id of an emitter → K×3.
+        albedos: id of a plain diffuse BSDF → K×3; such need no launch of their own.
         camera: K×4×4, world to world, or None.
         fov: K degrees, or None.
         materials: one mapping per row, id → property → value, in the form of `overrides`.
@@ -37,6 +38,7 @@ class Rows:
 
     poses: Mapping[str, Array]
     factors: Mapping[str, Array]
+    albedos: Mapping[str, Array]
     camera: Array | None
     fov: Array | None
     materials: list[dict[str, dict[str, Any]]]
@@ -49,6 +51,7 @@ class Rows:
         return Rows(
             {name: poses[rows] for name, poses in self.poses.items()},
             {name: factors[rows] for name, factors in self.factors.items()},
+            {name: albedos[rows] for name, albedos in self.albedos.items()},
             None if self.camera is None else self.camera[rows],
             None if self.fov is None else self.fov[rows],
             self.materials[rows],
@@ -63,6 +66,7 @@ class Rig:
         pivots: centre that each owner of a pose is turned and scaled about, by id: 3, world units.
         bases: `(owner, property)` → what materials were loaded with.
         given: the shot's `overrides`: values of what is not searched.
+        plain: owners whose reflectance is a factor of what they scatter.
     """
 
     def __init__(
@@ -71,10 +75,11 @@ class Rig:
         pivots: Mapping[str, Array],
         bases: Mapping[tuple[str, str], Array],
         given: Mapping[str, Mapping[str, Any]],
+        plain: Collection[str] = (),
     ) -> None:
         self.parameters = list(parameters)
         self._groups = grouped(parameters)
-        self._pivots, self._bases, self._given = pivots, bases, given
+        self._pivots, self._bases, self._given, self._plain = pivots, bases, given, frozenset(plain)
         self._factor = np.array([p.factor for p in parameters])
 
     def rows(self, theta: Array) -> Rows:
@@ -87,12 +92,15 @@ class Rig:
             name: self._filled(values, name, "intensity") * self._filled(values, name, "color") for name in sorted(lit)
         }
         materials: list[dict[str, dict[str, Any]]] = [{} for _ in theta]
+        albedos: dict[str, Array] = {}
         for (owner, prop), places in self._groups.items():
-            if prop in ("roughness", "reflectance", "texture"):
+            if prop == "reflectance" and owner in self._plain:
+                albedos[owner] = np.array([self._material(row, owner, prop, places) for row in values])
+            elif prop in ("roughness", "reflectance", "texture"):
                 for row, material in zip(values, materials, strict=True):
                     material.setdefault(owner, {})[prop] = self._material(row, owner, prop, places)
         fov = values[:, self._groups[CAMERA, "fov"][0][0]] if (CAMERA, "fov") in self._groups else None
-        return Rows(poses, factors, poses.pop(CAMERA, None), fov, materials)
+        return Rows(poses, factors, albedos, poses.pop(CAMERA, None), fov, materials)
 
     def overrides(self, theta: Array) -> dict[str, dict[str, Any]]:
         """One row as `overrides` of a shot, with the components that are not searched; textures as arrays."""

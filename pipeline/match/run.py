@@ -1,4 +1,5 @@
-"""A match from end to end: freeze the shot, read the plate, leave out what changes nothing, search, polish, judge.
+"""A match from end to end: freeze the shot, read the plate, leave out what changes nothing, look around, search, polish,
+judge.
 
 Needs Mitsuba with a variant set.
 """
@@ -6,7 +7,7 @@ Needs Mitsuba with a variant set.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,23 @@ from numpy.typing import NDArray
 from pipeline.config.overrides import Override
 from pipeline.config.shot import Shot
 from pipeline.errors import ConfigError
-from pipeline.match.gauss_newton import polish
+from pipeline.match.attempts import judged, solve
 from pipeline.match.losses import Loss, LossName
-from pipeline.match.minimise import Bounds, Record
+from pipeline.match.minimise import Bounds
 from pipeline.match.objective import Held, inert
 from pipeline.match.parameters import Parameter, bounds_of, nested
-from pipeline.match.plate import Plate, View, picture_size, read_plate, reduced, size_for
+from pipeline.match.plate import Plate, View, read_plate, reduced, size_for
 from pipeline.match.renders import Renders, unsearched
-from pipeline.match.search import Settings, search
+from pipeline.match.scenes import film
+from pipeline.match.search import Settings
+from pipeline.match.texels import fit
+from pipeline.scene import spec as specs
 from pipeline.scene.freeze import freeze
 
 __all__ = ["Outcome", "Progress", "Request", "run"]
 
 Array = NDArray[np.float64]
 
-MOST_POLISHED = 64  # parameters, each of which costs two pictures a step
-JUDGES = 4  # render seeds of the final judgement
 EFFECT_SPP = 2  # samples per pixel and half that tell whether a parameter does anything
 
 
@@ -70,7 +72,7 @@ class Progress:
     """How far a match is.
 
     Attributes:
-        stage: `search` or `polish`.
+        stage: `search`, `polish` or `texture`.
         parameters: values as `nested` tells them.
         sigma, moved: in scales.
         evaluations: pictures so far.
@@ -140,74 +142,126 @@ def run(
     began = time.perf_counter()
     renders, plate = _prepared(request, blobs)
     loss = Loss(request.loss, plate, alpha=request.alpha)
-    start, seed = renders.start, request.settings.seed
+    seed = request.settings.seed
     limits = _limited(renders.parameters, request.within)
-    dead = inert(renders, plate, start, spp=EFFECT_SPP, seed=seed)
+    start = limits.clip(renders.start)
+    dead = inert(renders, plate, start, limits, spp=EFFECT_SPP, seed=seed)
     silent = [p.name for p, nothing in zip(renders.parameters, dead, strict=True) if nothing]
     if all(dead):
         raise ConfigError(f"nothing in the picture depends on {_listed(silent)}", path="--params")
     if silent:
         warn(f"{_listed(silent)}: changes nothing in the picture, and stays as it is")
-    free = Held(renders, start, [not nothing for nothing in dead])
-    alive = [index for index, nothing in enumerate(dead) if not nothing]
-    bounds = Bounds(limits.scale[alive], limits.lower[alive], limits.upper[alive])
-    counted = 1 + 4 * len(start)
-
-    def told(stage: str, theta: Array, sigma: float, moved: float, evaluations: int) -> None:
-        def picture() -> NDArray[np.float32]:
-            return np.asarray(free.images(theta, spp=4, seed=0)[0].mean(axis=0)[..., :3])
-
-        values = nested(renders.parameters, free.whole(theta))
-        on_progress(Progress(stage, values, sigma, moved, evaluations, picture, plate))
-
-    def after(record: Record) -> None:
-        told("search", record.theta, record.sigma, record.moved, counted + record.evaluations)
-
-    first = bounds.clip(start[alive])
-    coarse = search(free, loss, first, bounds, request.settings, on_step=after)
-    counted += coarse.evaluations
-    candidates = [first, coarse.theta]
-    spread = np.full(len(alive), np.nan)
+    search = _Search(request, renders, plate, loss, limits, dead, on_progress)
+    theta = search.run(start)
     half = max(1, request.settings.most_spp // 2)
-    if len(alive) <= MOST_POLISHED:
-        fine = polish(
-            lambda points, key: loss.residuals(free.images(points, spp=half, seed=key)),
-            coarse.theta,
-            bounds,
-            seed=seed,
-            on_step=lambda theta, moved, done: told("polish", theta, 0.0, moved, counted + done),
-        )
-        counted += fine.evaluations
-        candidates.append(fine.theta)
-        spread = fine.deviation
-    judged = _judged(free, loss, np.array(candidates), half, seed)
-    best = int(np.argmin(judged[1:])) + 1
-    if judged[best] >= judged[0]:
+    before, after = judged(renders, loss, np.array([start, theta]), half, seed)
+    if after >= before:
         warn("no better than it was: the search found nothing; try other parameters, limits or a mask")
-    if best == 1:
-        spread = np.full(len(alive), np.nan)
-    theta = free.whole(candidates[best])
-    names = [p.name for p in free.parameters]
     return Outcome(
         parameters=nested(renders.parameters, theta),
-        deviation={
-            p.name: float(np.exp2(value) - 1.0 if p.factor else value)
-            for p, value in zip(free.parameters, spread, strict=True)
-            if np.isfinite(value)
-        },
-        units={p.name: p.unit for p in renders.parameters if p.unit and p.name in names},
+        deviation=search.deviations(),
+        units={p.name: p.unit for p in renders.parameters if p.unit and p.name not in silent},
         inert=silent,
         overrides=renders.overrides(theta),
-        error=float(judged[best]),
-        start_error=float(judged[0]),
-        evaluations=counted + JUDGES * len(candidates),
+        error=float(after),
+        start_error=float(before),
+        evaluations=search.evaluations,
         seconds=time.perf_counter() - began,
         size=(renders.width, renders.height),
         diagonal=renders.diagonal,
-        reason=coarse.reason,
+        reason=search.reason,
         picture=renders.images(theta, spp=2 * half, seed=seed + 1)[0].mean(axis=0)[..., :3],
         plate=plate,
     )
+
+
+class _Search:
+    """The search of one match: what is sampled, and textures by differentiation, in turn where there are both."""
+
+    def __init__(
+        self,
+        request: Request,
+        renders: Renders,
+        plate: Plate,
+        loss: Loss,
+        limits: Bounds,
+        dead: Sequence[bool],
+        on_progress: Callable[[Progress], Any],
+    ) -> None:
+        self._request, self._renders, self._plate, self._loss = request, renders, plate, loss
+        self._limits, self._on_progress = limits, on_progress
+        textured = np.array([p.prop == "texture" for p in renders.parameters])
+        self._sampled, self._texels = ~np.array(dead) & ~textured, ~np.array(dead) & textured
+        self._deviation = np.full(len(dead), np.nan)
+        self._differentiated = 0
+        self.reason = "texture"
+
+    def run(self, start: Array) -> Array:
+        """The best values from `start` on."""
+        theta = start.copy()
+        for _ in range(2 if self._sampled.any() and self._texels.any() else 1):
+            if self._sampled.any():
+                theta = self._searched(theta)
+            if self._texels.any():
+                theta = self._textured(theta)
+        return theta
+
+    @property
+    def evaluations(self) -> int:
+        """Pictures so far, and gradients of pictures."""
+        return self._renders.pictures + self._differentiated
+
+    def deviations(self) -> dict[str, float]:
+        """What noise leaves open, by name, where that is known; of factors, as a ratio less 1."""
+        return {
+            p.name: float(np.exp2(value) - 1.0 if p.factor else value)
+            for p, value in zip(self._renders.parameters, self._deviation, strict=True)
+            if np.isfinite(value)
+        }
+
+    def _searched(self, theta: Array) -> Array:
+        limits, free = self._limits, self._sampled
+        held = Held(self._renders, theta, free)
+        bounds = Bounds(limits.scale[free], limits.lower[free], limits.upper[free])
+
+        def told(stage: str, values: Array, sigma: float, moved: float) -> None:
+            self._tell(stage, held.whole(values), sigma, moved)
+
+        solved = solve(held, self._loss, theta[free], bounds, self._request.settings, told=told)
+        self.reason, self._deviation[free] = solved.reason, solved.deviation
+        return held.whole(solved.theta)
+
+    def _textured(self, theta: Array) -> Array:
+        renders, seed = self._renders, self._request.settings.seed
+        whole = renders.at(theta)
+        names = [(p.owner, p.prop) for p in renders.parameters]
+        start = {owner: values["texture"] for owner, values in renders.overrides(theta).items() if "texture" in values}
+        places = {owner: [i for i, name in enumerate(names) if name == (owner, "texture")] for owner in start}
+
+        def filled(values: Mapping[str, Array]) -> Array:
+            found = theta.copy()
+            for owner, texels in values.items():
+                found[places[owner]] = texels.ravel()
+            return found
+
+        found = fit(
+            whole.scene,
+            whole.sensor,
+            start,
+            self._plate,
+            max_depth=whole.max_depth,
+            seed=seed,
+            on_step=lambda values, moved, done: self._tell("texture", filled(values), 0.0, moved, done),
+        )
+        self._differentiated += found.evaluations
+        return filled(found.values)
+
+    def _tell(self, stage: str, theta: Array, sigma: float, moved: float, differentiated: int = 0) -> None:
+        def picture() -> NDArray[np.float32]:
+            return np.asarray(self._renders.images(theta, spp=4, seed=0)[0].mean(axis=0)[..., :3])
+
+        values, count = nested(self._renders.parameters, theta), self.evaluations + differentiated
+        self._on_progress(Progress(stage, values, sigma, moved, count, picture, self._plate))
 
 
 def _prepared(request: Request, blobs: Path) -> tuple[Renders, Plate]:
@@ -215,22 +269,22 @@ def _prepared(request: Request, blobs: Path) -> tuple[Renders, Plate]:
     shot = request.shot
     if request.frame not in shot.frame_list:
         raise ConfigError(f"the shot has no frame {request.frame} ({shot.frames})", path="--frame")
-    full = _plate_size(shot, request)
-    plate = read_plate(request.reference, size=full, view=request.view, mask=request.mask)
-    size = size_for(full, request.pixels)
-    plate = plate if size == full else reduced(plate, size)
+    if shot.resolution is not None:  # told before anything that takes time
+        _plate(request, shot.resolution)
     own = {name: override.model_dump() for name, override in shot.overrides.items()}
     base = {name: Override(**values) for name, values in unsearched(own, request.params).items()}
     frozen = freeze(shot.model_copy(update={"overrides": base}).at(shot.directory), [request.frame], blobs)
     config = shot.model_dump(mode="json", by_alias=True)
-    return Renders(config, frozen, request.frame, blobs, request.params, size), plate
+    plate = _plate(request, film(specs.of(config, frozen, request.frame), blobs))
+    size = size_for(plate.size, request.pixels)
+    renders = Renders(config, frozen, request.frame, blobs, request.params, size)
+    return renders, plate if size == plate.size else reduced(plate, size)
 
 
-def _plate_size(shot: Shot, request: Request) -> tuple[int, int]:
-    """(width, height) of the shot; where the scene's film says it, the plate's own is taken."""
-    if shot.resolution is not None:
-        return shot.resolution
-    return picture_size(request.reference)
+def _plate(request: Request, size: tuple[int, int]) -> Plate:
+    return read_plate(
+        request.reference, size=size, view=request.view, mask=request.mask, space=request.shot.colour.rendering
+    )
 
 
 def _limited(parameters: list[Parameter], within: Mapping[str, tuple[float, float]]) -> Bounds:
@@ -252,12 +306,6 @@ def _limited(parameters: list[Parameter], within: Mapping[str, tuple[float, floa
         scale = min(p.scale, (high - low) / 4.0)
         narrowed.append(replace(p, scale=scale, lower=max(p.lower, low), upper=min(p.upper, high)))
     return bounds_of(narrowed)
-
-
-def _judged(pictures: Held, loss: Loss, thetas: Array, spp: int, seed: int) -> Array:
-    """Losses of fresh pictures: the mean over render seeds that the search never saw."""
-    keys = np.random.default_rng([seed, 1]).integers(2**31, size=JUDGES)
-    return np.asarray(np.mean([loss(pictures.images(thetas, spp=spp, seed=int(key))) for key in keys], axis=0))
 
 
 def _listed(names: list[str]) -> str:

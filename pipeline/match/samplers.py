@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import hadamard
 from scipy.special import ndtri
 
 __all__ = [
@@ -42,6 +43,7 @@ REACH = 10.0
 """The inverse of equation 21 is tabulated on ±10 σ; beyond lies a probability of 1e-21."""
 
 CELLS = 2**15
+MOST_HADAMARD = 1024  # order of a table of signs
 UNIFORM_REACH = 5.0
 """Uniform samples fill a box of ±5 σ; what they leave out of a second derivative is less than 1e-4 of it."""
 
@@ -110,16 +112,46 @@ def draw_gradient(
     if sampling is Sampling.UNIFORM:
         z, ratio = _uniform(rng, samples, dimensions)
         return Draw(z, -z * ratio[:, None])
+    if sampling is Sampling.AGGREGATE:
+        return _aggregate_gradient(rng, samples, dimensions)
     z = _normal(rng, (samples, dimensions))
     if sampling is Sampling.GAUSSIAN:
         return Draw(z, -z)
-    rows = np.arange(samples)
-    chosen = np.full(samples, element) if sampling is Sampling.ELEMENT else _dice(rng, samples, dimensions)
-    z[rows, chosen] = smirnov(_open(rng, samples))
-    if sampling is Sampling.ELEMENT:
-        return Draw(z, -GRADIENT_MASS * np.sign(z[:, [element]]))
+    z[:, element] = smirnov(_open(rng, samples))
+    return Draw(z, -GRADIENT_MASS * np.sign(z[:, [element]]))
+
+
+def _aggregate_gradient(rng: np.random.Generator, samples: int, dimensions: int) -> Draw:
+    """Samples of the mixture in groups of n: what one draw is turned into by shifting its numbers along the dimensions.
+
+    Shifts and changes of sign leave the mixture's density as it is, so that each sample by itself is one of the mixture.
+    A group of n has drawn each element once, and has seen each number along each dimension: on a linear function the
+    estimate of a whole group is the gradient, but for what signs leave between dimensions, times one number. Rows of a
+    Hadamard matrix are the signs, which leaves nothing where n is 1 or 2.
+    """
+    each = min(samples, dimensions)
+    groups = -(-samples // each)
+    base = _normal(rng, (groups, dimensions))
+    base[:, 0] = smirnov(_open(rng, groups))
+    shifts = rng.permutation(dimensions)[:each]
+    places = (np.arange(dimensions) + shifts[:, None]) % dimensions  # row k: which number each dimension gets
+    z = (base[:, places] * _signs(rng, each, dimensions)).reshape(-1, dimensions)[:samples]
     total = np.sum(np.abs(z), axis=1, keepdims=True)
     return Draw(z, -GRADIENT_MASS * dimensions * z / np.maximum(total, np.finfo(float).tiny))
+
+
+def _signs(rng: np.random.Generator, rows: int, dimensions: int) -> Array:
+    """±1, rows×n: as orthogonal columns as there are rows for, each row by itself random."""
+    free = rng.choice([-1.0, 1.0], dimensions)
+    if dimensions > MOST_HADAMARD:
+        return np.asarray(rng.choice([-1.0, 1.0], (rows, dimensions)) * free)
+    matrix = _hadamard(1 << (dimensions - 1).bit_length())
+    return np.asarray(matrix[:rows, rng.permutation(len(matrix))[:dimensions]] * free)
+
+
+@lru_cache(maxsize=8)
+def _hadamard(order: int) -> NDArray[np.int8]:
+    return np.asarray(hadamard(order, dtype=np.int8))
 
 
 def draw_hessian(

@@ -1,6 +1,7 @@
 """A frozen scene taken apart for a match: what stands still, and each shape or light that is moved by itself.
 
-Needs Mitsuba with a variant set.
+Needs Mitsuba with a variant set. What loads scenes is imported when the first one is: it registers plugins with the
+variant.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mitsuba as mi
 import numpy as np
@@ -17,13 +18,26 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError, SceneError
 from pipeline.match.wavefront import Mover
 from pipeline.scene import animation, blobs, frozen_xml, nodes
-from pipeline.scene.load import FrameScene, load
 from pipeline.scene.overrides import Overrides
 from pipeline.scene.spec import SceneSpec
 
-__all__ = ["applied", "moved_apart", "without"]
+if TYPE_CHECKING:
+    from pipeline.scene.load import FrameScene
+
+__all__ = ["applied", "film", "moved_apart", "plain_surfaces", "without"]
 
 Array = NDArray[np.float64]
+
+
+def film(spec: SceneSpec, directory: Path) -> tuple[int, int]:
+    """Width and height that a frame is rendered at, in pixels: the shot's resolution, or that of the scene's own film."""
+    from pipeline.scene.load import DEFAULT_SIZE, film_size
+
+    if spec.resolution is not None:
+        return spec.resolution
+    state = _parsed(spec, directory)
+    sensors = nodes.children(state, kind=mi.ObjectType.Sensor)
+    return film_size(state, sensors[0][1]) if sensors else DEFAULT_SIZE
 
 
 def without(spec: SceneSpec, names: Collection[str], frame: int, directory: Path) -> FrameScene:
@@ -35,6 +49,8 @@ def without(spec: SceneSpec, names: Collection[str], frame: int, directory: Path
         frame: frame number.
         directory: of the blobs; the part's XML is put there.
     """
+    from pipeline.scene.load import load
+
     state = _parsed(spec, directory)
     props = state.nodes[nodes.ROOT].props
     for kind in (mi.ObjectType.Shape, mi.ObjectType.Emitter):
@@ -51,6 +67,8 @@ def moved_apart(spec: SceneSpec, name: str, frame: int, directory: Path) -> tupl
     Raises:
         ConfigError: the scene has no such shape or light outside of a group.
     """
+    from pipeline.scene.load import load
+
     state = _parsed(spec, directory)
     found = [
         (key, index)
@@ -91,6 +109,34 @@ def applied(parts: Collection[Overrides], values: Mapping[str, Mapping[str, Any]
                 raise SceneError(f"{name}.{prop}: the scene has no such parameter")
             for part in holders:
                 part.apply({name: {prop: value}})
+
+
+def plain_surfaces(parts: Collection[Overrides], owner: str) -> list[Any]:
+    """The BSDFs of a reflectance, if what they scatter is proportional to it: diffuse ones of one colour. Else none.
+
+    Args:
+        owner: id of a BSDF, or of a shape whose BSDF has none.
+    """
+    found: list[Any] = []
+    for part in parts:
+        if not part.has(owner, "reflectance"):
+            continue
+        target = part.target(owner, "reflectance")
+        shapes = [part.shapes[owner]] if owner in part.shapes else part.shapes.values()
+        bsdfs = [shape.bsdf() for shape in shapes if shape.bsdf() is not None]
+        bsdfs = [bsdf for bsdf in bsdfs if owner in part.shapes or bsdf.id() == owner]
+        if len(target.keys) != 1 or target.base[0].shape != (3,) or not bsdfs:
+            return []
+        if any(mi.has_flag(bsdf.flags(), lobe) for bsdf in bsdfs for lobe in _other_lobes()):
+            return []
+        found += bsdfs
+    return found
+
+
+def _other_lobes() -> tuple[Any, ...]:
+    """All but diffuse reflection."""
+    F = mi.BSDFFlags
+    return (F.Null, F.DiffuseTransmission, F.Glossy, F.Delta, F.Delta1D)
 
 
 def _parsed(spec: SceneSpec, directory: Path) -> nodes.State:

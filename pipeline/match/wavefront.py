@@ -3,7 +3,8 @@
 Shapes that are moved lie in scenes of their own, where they rest. A ray of version k meets them after it has been
 taken through the inverse of their pose in version k, and what it meets there is brought back: nothing is rebuilt, no
 matter how many poses one launch renders. Lights carry a factor per version, and the camera a pose. Random numbers
-depend on pixel, sample and seed, not on the version, so that versions differ by what their parameters do alone.
+depend on pixel, sample and seed, not on the version, so that versions differ by what their parameters do alone. Plain
+diffuse surfaces carry an albedo per version; other materials are those of the scene, the same for all versions.
 
 Estimator, depth and roulette are those of Mitsuba's `path`. Poses are similarity transforms (turn, move, one scale):
 under these solid angles, and so the densities of light sampling, stay what they are.
@@ -14,7 +15,7 @@ Symbols: β throughput, η relative index of refraction, L radiance, f BSDF time
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import drjit as dr
 import mitsuba as mi
@@ -23,8 +24,10 @@ from numpy.typing import NDArray
 
 from pipeline.match.poses import Pose, gathered
 from pipeline.match.rig import Rows
-from pipeline.render.paths import Limits
 from pipeline.render.rng import key_words, keyed_rng
+
+if TYPE_CHECKING:
+    from pipeline.render.paths import Limits
 
 __all__ = ["Mover", "Stage", "launch"]
 
@@ -59,6 +62,7 @@ class Stage:
         scene, sensor: Mitsuba's.
         movers: in the order of their numbers, which begin at 1.
         emitters: id → mi.Emitter, of those whose factor is searched.
+        surfaces: id → mi.BSDFs, of those whose albedo is searched; theirs is 1 in the scenes.
         limits: depth of paths.
         hide_emitters: as in Mitsuba's `path`.
         width, height: pixels.
@@ -70,6 +74,7 @@ class Stage:
     sensor: Any
     movers: tuple[Mover, ...]
     emitters: dict[str, Any]
+    surfaces: dict[str, list[Any]]
     limits: Limits
     hide_emitters: bool
     width: int
@@ -171,15 +176,16 @@ def _trace(world, ray, rng, max_depth, rr_depth):
         lobe = rng.next_float32()
         direction = mi.Point2f(rng.next_float32(), rng.next_float32())
         f, pdf_f, bs, throughput = bsdf.eval_pdf_sample(context, si, si.to_local(d), lobe, direction, on)
+        albedo = world.albedo(bsdf)
         mis = dr.select(delta, 1, _mis_weight(pdf, pdf_f))
-        L += dr.select(lit, β * mis * mi.unpolarized_spectrum(f) * weight, 0)
+        L += dr.select(lit, β * mis * albedo * mi.unpolarized_spectrum(f) * weight, 0)
 
         # ---- Next ray and roulette; a light that is hidden lets the ray pass
         previous = mi.Interaction3f(si.t, si.time, si.wavelengths, si.p, si.n)
         pdf_previous = bs.pdf
         delta_previous = passing | mi.has_flag(bs.sampled_type, mi.BSDFFlags.Delta)
         ray = si.spawn_ray(dr.select(passing, ray.d, si.to_world(bs.wo)))
-        β = dr.select(on, β * mi.unpolarized_spectrum(throughput), β)
+        β = dr.select(on, β * albedo * mi.unpolarized_spectrum(throughput), β)
         η = dr.select(on, η * bs.eta, η)
         depth = dr.select(passing, depth, depth + 1)
         survival = dr.minimum(dr.max(β) * dr.square(η), 0.95)
@@ -203,6 +209,10 @@ class _World:
         self._factors = [
             (mi.EmitterPtr(stage.emitters[name]), mi.Color3f(*gathered(values, version)))
             for name, values in rows.factors.items()
+        ]
+        self._albedos = [
+            ([mi.BSDFPtr(bsdf) for bsdf in stage.surfaces[name]], mi.Color3f(*gathered(values, version)))
+            for name, values in rows.albedos.items()
         ]
         own: list[tuple[int, Any, int, Pose | None]] = [(0, stage.scene, len(stage.scene.emitters()), None)]
         own += [(number, mover.scene, mover.lights, pose) for number, mover, pose in self._movers]
@@ -234,6 +244,14 @@ class _World:
         value = mi.Color3f(1)
         for pointer, factor in self._factors:
             value = dr.select(emitter == pointer, value * factor, value)
+        return value
+
+    def albedo(self, bsdf: Any) -> mi.Color3f:
+        """Of a plain diffuse surface whose albedo is searched, in each lane's version; else 1."""
+        value = mi.Color3f(1)
+        for pointers, albedo in self._albedos:
+            for pointer in pointers:
+                value = dr.select(bsdf == pointer, albedo, value)
         return value
 
     def sample_light(

@@ -70,7 +70,7 @@ def test_a_light_is_found_shown_and_written_into_the_shot(shot, capsys):
     "more, message",
     [
         (["--params=bulb.intensty"], "no property 'intensty' (did you mean 'intensity'?)"),
-        (["--params=buried.translate"], "nothing in the picture depends on buried.translate:x"),
+        (["--params=buried.translate:xz"], "nothing in the picture depends on buried.translate:x"),
         (["--params=bulb.intensity", "--frame=7"], "the shot has no frame 7"),
         (["--params=bulb.intensity", "--sigma=0"], "sigma must be positive"),
         (["--params=bulb.intensity", "--within=bulb.color:r=0:1"], "bulb.color:r is not searched"),

@@ -7,20 +7,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from pipeline.match.descent import aggregate_gradient  # noqa: E402
 from pipeline.match.grey_box import GreyBox, newton_cg_step  # noqa: E402
 
 TARGETS = np.array([[0.5, -0.3], [-0.2, 0.8], [0.1, 0.4]])
 A = np.array([[4.0, 1.0], [1.0, 2.0]])
 
 
-def loss_of(index: int):
-    """A quadratic about the example's target, whose smoothed differentials are its own."""
-
-    def f(points, seed):
-        d = points - TARGETS[index]
-        return 0.5 * np.einsum("ki,ij,kj->k", d, A, d)
-
-    return f
+def losses(points, examples, seed):
+    """Quadratics about the examples' targets, whose smoothed differentials are their own."""
+    d = points - TARGETS[examples]
+    return 0.5 * np.einsum("ki,ij,kj->k", d, A, d)
 
 
 @pytest.fixture
@@ -40,9 +37,9 @@ def true_loss(network, inputs):
 
 
 def test_the_chained_gradient_and_curvature_are_those_of_autograd(network, inputs):
-    box, rng = GreyBox(network, samples=3000), np.random.default_rng(0)
+    box, rng = GreyBox(network, aggregate_gradient(3000)), np.random.default_rng(0)
     v = {name: torch.randn_like(value) for name, value in box.weights.items()}
-    step = box.look(inputs, loss_of, 0.3, rng=rng, seed=0, along=v)
+    step = box.look(inputs, losses, 0.3, rng=rng, seed=0, along=v)
     true_loss(network, inputs).backward()
     wanted = torch.cat([value.grad.ravel() for value in network.parameters()])
     found = torch.cat([step.gradient[name].ravel() for name, _ in network.named_parameters()])
@@ -57,8 +54,8 @@ def test_the_chained_gradient_and_curvature_are_those_of_autograd(network, input
 
 
 def test_it_learns_what_no_label_told(network, inputs):
-    box, rng, direction = GreyBox(network, samples=4), np.random.default_rng(0), None
+    box, rng, direction = GreyBox(network, aggregate_gradient(4)), np.random.default_rng(0), None
     before = true_loss(network, inputs).item()
     for number in range(60):
-        direction, _ = newton_cg_step(box, inputs, loss_of, 0.3, direction, rng=rng, seed=number)
+        direction, _ = newton_cg_step(box, inputs, losses, 0.3, direction, rng=rng, seed=number)
     assert true_loss(network, inputs).item() < 0.02 * before

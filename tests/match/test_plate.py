@@ -49,7 +49,7 @@ def test_a_plate_that_does_not_fit_is_refused(tmp_path):
     path = exr(tmp_path / "plate.exr", IMAGE)
     with pytest.raises(ConfigError, match=r"plate.exr is 8×6, the shot 16×12"):
         read_plate(path, size=(16, 12))
-    with pytest.raises(ConfigError, match="other primaries than Rec"):
+    with pytest.raises(ConfigError, match="other primaries than Linear Rec"):
         read_plate(exr(tmp_path / "aces.exr", IMAGE, chromaticities=ACESCG), size=(8, 6))
     with pytest.raises(ConfigError, match="holds display values"):
         read_plate(tmp_path / "plate.png", size=(8, 6))
