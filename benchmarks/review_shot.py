@@ -17,6 +17,7 @@ from pipeline.farm.products import Products
 from pipeline.farm.store import LocalStore
 from pipeline.images import deliverable, viewing
 from pipeline.images.channels import LAYERS
+from pipeline.images.proxy import proxies
 from pipeline.render.channels import COLOUR, COUNT, FEATURES, VOTES
 from pipeline.render.moments import Moments, combine
 
@@ -75,6 +76,7 @@ class Made:
         publish = self.products.publish
         publish(names.samples(frame, 0), {"slices": 1, "samples": 4 * pixels, "bounds": [0, pixels]}, plan)
         facts = {"samples": 4 * pixels, "seconds": 1.5, "shapes": [], "dropped": 0, "clipped": 0, "splits": True}
+        facts["samples_per_second"] = 1e6
         publish(names.buffers(frame, 0), facts, sums.arrays())
         judged = np.linspace(0, 0.1, pixels, dtype=np.float32).reshape(self.height, self.width)
         publish(names.error(frame, 0), {"mean": 0.05, "p99": 0.1, "spp": 4.0, "seconds": 1.5}, {"error": judged})
@@ -102,9 +104,9 @@ class Made:
         facts = {
             **{"exr": f"frames/{stem}.exr", "png": f"review/{stem}.png", "exr_blake2b": f"{frame:064x}"[::-1]},
             **{"round": 0, "mean": 0.05, "p99": 0.1, "spp": 4.0, "seconds": 1.5, "denoise_seconds": 0.4},
-            **{"degraded": False, "reason": "target"},
+            **{"degraded": False, "reason": "target", "size": [self.width, self.height]},
         }
-        self.products.publish(names.frame_product(frame), facts)
+        self.products.publish(names.frame_product(frame), facts, proxies(layers))
 
 
 def claimed(folder: Path, shot_yaml: str) -> Made:

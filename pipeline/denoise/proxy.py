@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.denoise.frame import Frame
+from pipeline.images.proxy import block_means
 
 __all__ = ["cropped", "shrunk"]
 
@@ -30,12 +31,10 @@ def shrunk(frame: Frame, step: int) -> Frame:
         return frame
 
     def mean(values: NDArray[Any]) -> NDArray[Any]:
+        if values.dtype.kind == "f":
+            return block_means(values, step)
         height, width = values.shape[0] // step, values.shape[1] // step
-        if values.dtype.kind != "f":
-            return np.ascontiguousarray(values[: height * step : step, : width * step : step])
-        blocks = values[: height * step, : width * step].reshape(height, step, width, step, *values.shape[2:])
-        found: NDArray[Any] = blocks.mean(axis=(1, 3), dtype=np.float32)
-        return found
+        return np.ascontiguousarray(values[: height * step : step, : width * step : step])
 
     smaller = _each(frame, mean)
     return replace(

@@ -36,6 +36,7 @@ from pipeline.farm.windows import StoredWindow
 from pipeline.images import deliverable, viewing
 from pipeline.images.channels import BEAUTY
 from pipeline.images.colour_space import convert
+from pipeline.images.proxy import proxies
 from pipeline.render.buffers import FrameBuffers
 from pipeline.render.moments import Moments, combine
 from pipeline.scene import blobs
@@ -126,7 +127,7 @@ def _denoised(name: Name, job: Job, products: Products, context: Context, *, dra
 
 
 def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
-    """The deliverable EXR and its viewing PNG; the product is their manifest."""
+    """The deliverable EXR and its viewing PNG; the product is their manifest, and has the proxies of a review."""
     assert name.frame is not None
     number = name.frame
     stopped = products.facts(names.stop(number))
@@ -156,6 +157,7 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
         written[f"{kind}_blake2b"] = hashlib.blake2b(data, digest_size=32).hexdigest()
     facts: dict[str, Any] = {
         **written,
+        "size": [frame.shape[1], frame.shape[0]],
         "round": last,
         "reason": stopped.get("reason"),
         "spp": float(frame.count.mean(dtype=np.float64)),
@@ -168,7 +170,7 @@ def frames(name: Name, job: Job, products: Products, context: Context) -> Made:
         "splits": made.facts["splits"],
         "degraded": clean.facts["degraded"],
     }
-    return facts, {}
+    return facts, proxies(page.layers)
 
 
 def _shown(beauty: NDArray[np.float32], window: Sequence[int] | None) -> NDArray[np.float32]:

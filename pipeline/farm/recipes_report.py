@@ -1,4 +1,4 @@
-"""What ends a job: report.json, the contact sheet and the movie, from the products of all frames, read once more."""
+"""What ends a job: report.json, contact sheet, movie and review page, from products of all frames, read once more."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from pipeline.farm.limits import Limits
 from pipeline.farm.names import Name
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
+from pipeline.farm.progress import JobState
 from pipeline.farm.publish import Published, publish
 from pipeline.farm.recipes import Made
 from pipeline.farm.recipes_frame import planned
@@ -31,15 +32,16 @@ from pipeline.images import contact_sheet, movie
 from pipeline.images.burn_in import burnt_in, slate
 from pipeline.images.viewing import png_bytes
 
-__all__ = ["MOVIE", "REPORT_FILE", "SHEET", "check_files", "report"]
+__all__ = ["MOVIE", "PAGE", "REPORT_FILE", "SHEET", "check_files", "report"]
 
 REPORT_FILE: Final = "report.json"
 SHEET: Final = "review/contact_sheet.png"
 MOVIE: Final = "review/{shot}.mp4"
+PAGE: Final = "review/index.html"
 
 
 def report(_: Name, job: Job, products: Products, context: Context) -> Made:
-    """Writes the job's report, sheet and movie; the product says which frames they speak of."""
+    """Writes the job's report, sheet, movie and page; the product says which frames they speak of."""
     wanted = planned(job, products)
     inputs = plan.inputs(wanted, names.REPORT, products)
     if inputs is None:
@@ -65,7 +67,7 @@ def report(_: Name, job: Job, products: Products, context: Context) -> Made:
         target_error=sampling["target_error"],
     )
     _replace(products, SHEET, png_bytes(np.asarray(sheet)))
-    notes = _movie(job, products, pages)
+    notes = _movie(job, products, pages) + _review(products, JobState.FAILED if marks else JobState.DONE, context)
 
     def write() -> None:
         text = json.dumps(_document(job, products, wanted, pages, marks, notes), indent=1, allow_nan=False)
@@ -184,6 +186,21 @@ def _movie(job: Job, products: Products, pages: dict[int, Any]) -> list[str]:
     if made.held:
         notes.append(f"the movie holds a picture over {made.held} missing frames")
     return notes
+
+
+def _review(products: Products, state: JobState, context: Context) -> list[str]:
+    """Writes the review page, which opens without a server and shows the proxies; notes about what it lacks."""
+    from pipeline.review.desk import Desk
+    from pipeline.review.export import files
+
+    seen = Desk(products.store, products.job).document()  # of which this task is the last one
+    ended = seen.model_copy(update={"state": state, "fraction": 1.0, "seconds_left": None})
+    notes: list[str] = []
+    folder = PAGE.rpartition("/")[0]
+    for name, data in files(products, ended, layers=(), tell=notes.append):
+        context.check()
+        _replace(products, f"{folder}/{name}", data)
+    return [f"the review page lacks {note}" for note in notes]
 
 
 def _replace(products: Products, file: str, data: bytes) -> None:

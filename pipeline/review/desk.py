@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.config.colour import Rendering
 from pipeline.errors import ProductError, StoreError
 from pipeline.farm import job as jobs
 from pipeline.farm import names
@@ -21,6 +22,7 @@ from pipeline.farm.products import MissingProduct, Products
 from pipeline.farm.progress import FrameSnapshot, Progress
 from pipeline.farm.store import Store
 from pipeline.images import exr_parts
+from pipeline.review.pictures import space_of
 
 __all__ = ["Desk", "ReviewDocument", "ReviewFrame"]
 
@@ -63,6 +65,7 @@ class ReviewDocument(_Document):
     fps: float
     width: int
     height: int
+    space: Rendering = Field(description="That the pictures are in.")
     lambda_: float = Field(alias="lambda")
     lambda_map: bool
     backend: str
@@ -112,6 +115,7 @@ class Desk:
             fps=float(Fraction(config.get("fps", 24))),
             width=width,
             height=height,
+            space=space_of(self.job),
             **{"lambda": denoise.get("lambda", 1.0)},
             lambda_map=denoise.get("lambda_map") is not None,
             backend=denoise.get("backend", "none"),

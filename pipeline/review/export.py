@@ -1,4 +1,4 @@
-"""The review as a folder that opens without a server: the same page, with its data as scripts.
+"""The review as files that open without a server: the same page, with its data as scripts.
 
 A browser lets a page that comes from a folder read no files and load no modules, but run scripts and show pictures.
 So the page's own modules stand in its import map, and every answer of the server is a script that hands over a value.
@@ -10,27 +10,34 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.config.colour import Rendering
 from pipeline.errors import ConfigError, ProductError, StoreError
 from pipeline.farm.names import Frame
 from pipeline.farm.products import Products
 from pipeline.images import viewing
+from pipeline.images.channels import BY_NAME
 from pipeline.review import pictures
-from pipeline.review.desk import Desk
-from pipeline.review.layers import Layer
+from pipeline.review.desk import Desk, ReviewDocument
+from pipeline.review.layers import Layer, kind_of
+from pipeline.review.pictures import Proxy
 
-__all__ = ["LAYERS", "export"]
+__all__ = ["LAYERS", "export", "files"]
 
 LAYERS: Final = ("beauty", "noisy", "error", "samples")
-"""Layers that are taken along where nothing else is asked for: what a review looks at."""
+"""Layers that are taken along at full precision where nothing else is asked for: what a review looks at."""
 
 _IMPORT: Final = re.compile(r'from "\./([a-z]+\.js)"')
+_ZLIB_LEVEL: Final = 1
+"""Noise hardly shrinks: higher levels take their time and save little."""
 
 
 def export(
@@ -41,7 +48,7 @@ def export(
     Args:
         products: of the job.
         folder: that is made; files of an earlier review in it are replaced.
-        layers: names of those that are taken along.
+        layers: names of those that are taken along at full precision; none: proxies alone.
         frames: some of the job's; None: all.
 
     Returns:
@@ -56,72 +63,103 @@ def export(
     kept = [frame for frame in document.frames if wanted is None or frame.frame in wanted]
     if not kept:
         raise ConfigError(f"{products.job.id} has none of these frames", key="frames")
-    document = document.model_copy(update={"frames": kept, "versions": [document.job]})
     left_out: list[str] = []
     try:
-        data = folder / "data"
-        data.mkdir(parents=True, exist_ok=True)
-        for frame in kept:
-            if frame.picture:
-                left_out += _write_frame(products, frame.frame, data / str(frame.frame), layers)
-        _script(data, "document", document.model_dump(mode="json", by_alias=True))
-        _script(data, "views", _views())
-        _replace(folder / "style.css", _own("style.css").encode())
-        _replace(folder / "index.html", _page().encode())
+        for name, data in files(
+            products, document.model_copy(update={"frames": kept}), layers=layers, tell=left_out.append
+        ):
+            _replace(folder / name, data)
     except OSError as error:
         raise StoreError(f"{folder}: cannot write the review: {error.strerror or error}") from error
     return left_out
 
 
-def _write_frame(products: Products, frame: Frame, folder: Path, names: Sequence[str]) -> list[str]:
-    """One frame's files; what is missing of them."""
+def files(
+    products: Products, document: ReviewDocument, *, layers: Sequence[str], tell: Callable[[str], object]
+) -> Iterator[tuple[str, bytes]]:
+    """The files of a review, by their names in its folder; the page itself last.
+
+    Args:
+        products: of the job.
+        document: with the frames that are wanted.
+        layers: names of those that are taken along at full precision, beside all proxies.
+        tell: is called with what could not be taken along, one line each.
+    """
+    for frame in document.frames:
+        if frame.picture:
+            yield from _frame(products, frame.frame, layers, tell)
+    document = document.model_copy(update={"versions": [document.job]})
+    yield _script("document", document.model_dump(mode="json", by_alias=True))
+    yield _script("views", _views(document.space))
+    yield "style.css", _own("style.css").encode()
+    yield "index.html", _page().encode()
+
+
+def _frame(
+    products: Products, frame: Frame, names: Sequence[str], tell: Callable[[str], object]
+) -> Iterator[tuple[str, bytes]]:
     try:
-        sight = pictures.look(products, frame)
-        small = pictures.thumbnail(products, frame)
+        small = pictures.proxies(products, frame)
+        if names or not small:
+            sight = pictures.look(products, frame)
+            source, layers = sight.source, [each for each in sight.layers if each.name in {*names, *small}]
+            layers = layers or list(sight.layers[:1])
+        else:  # nothing is read of the EXR
+            source, layers = "proxies", _of_proxies(small)
+        yield f"data/{frame}/thumbnail.jpg", pictures.thumbnail(products, frame)
     except ProductError as error:
-        return [f"frame {frame}: {error}"]
-    folder.mkdir(exist_ok=True)
-    _replace(folder / "thumbnail.jpg", small)
-    taken: list[Layer] = []
-    left_out: list[str] = []
-    for layer in sight.layers:
-        if layer.name not in names and layer.index:
-            continue
+        tell(f"frame {frame}: {error}")
+        return
+    told: list[dict[str, Any]] = []
+    for layer in layers:
+        made, whole = small.get(layer.name), layer.name in names or layer.name not in small
+        if made is not None:
+            size = [made.width, made.height, made.step]
+            yield _script(f"{frame}/proxy-{layer.name}", {**_packed(made.pixels), "frame": size})
         try:
-            values = np.ascontiguousarray(pictures.pixels(products, frame, layer.index))
+            values = pictures.pixels(products, frame, layer.index) if made is None or whole else made.pixels
         except ProductError as error:
-            left_out.append(f"frame {frame}: {error}")
+            tell(f"frame {frame}: {error}")
             continue
-        packed = base64.b64encode(zlib.compress(values.astype(values.dtype.newbyteorder("<")).tobytes(), 6)).decode()
-        kind = "half" if values.dtype == np.float16 else "float"
-        _script(folder, str(layer.index), {"type": kind, "shape": values.shape, "data": packed}, under=str(frame))
-        if not layer.index:
-            rgb = np.repeat(values[..., :1], 3, axis=-1) if values.shape[-1] < 3 else values[..., :3]
-            shown = viewing.to_display(np.nan_to_num(rgb.astype(np.float32)))
-            _replace(folder / "shown.png", viewing.png_bytes(shown))
-        taken.append(layer)
-    told = {
-        "source": sight.source,
-        "picture": sight.picture,
-        "layers": [{k: v for k, v in vars(layer).items() if k != "part"} for layer in taken],
-    }
-    _script(folder, "layers", told, under=str(frame))
-    return left_out
+        if whole:
+            yield _script(f"{frame}/{layer.index}", _packed(values))
+        if not told:
+            shown = viewing.to_display(pictures.seen(values), space=pictures.space_of(products.job))
+            yield f"data/{frame}/shown.png", viewing.png_bytes(shown)
+        told.append({**{key: value for key, value in vars(layer).items() if key != "part"}, "whole": whole})
+    yield _script(f"{frame}/layers", {"source": source, "layers": told})
 
 
-def _views() -> dict[str, Any]:
+def _of_proxies(small: Mapping[str, Proxy]) -> list[Layer]:
+    layers = []
+    for index, (name, made) in enumerate(small.items()):
+        channels = BY_NAME[name].channels
+        half = BY_NAME[name].pixel == "half"
+        layers.append(Layer(index, name, channels, kind_of(channels), half, made.width, made.height, index))
+    return layers
+
+
+def _packed(values: NDArray[Any]) -> dict[str, Any]:
+    """Pixels for a script."""
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    data = base64.b64encode(zlib.compress(little.tobytes(), _ZLIB_LEVEL)).decode()
+    return {"type": "half" if values.dtype == np.float16 else "float", "shape": values.shape, "data": data}
+
+
+@lru_cache(maxsize=2)
+def _views(space: Rendering) -> dict[str, Any]:
     displays = viewing.displays()
-    programs = {name: {view: viewing.shader(name, view) for view in views} for name, views in displays.items()}
+    programs = {name: {view: viewing.shader(name, view, space) for view in views} for name, views in displays.items()}
     return {"displays": displays, "display": viewing.DISPLAY, "view": viewing.VIEW, "programs": programs}
 
 
-def _script(folder: Path, name: str, value: Any, *, under: str = "") -> None:
+def _script(name: str, value: Any) -> tuple[str, bytes]:
     """A script that hands a value over. `<` is escaped, so that no text in it ends a script or begins a comment."""
     told = json.dumps(value, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")
-    full = f"{under}/{name}" if under else name
-    _replace(folder / f"{name}.js", f"penumbra({json.dumps(full)}, {told});\n".encode())
+    return f"data/{name}.js", f"penumbra({json.dumps(name)}, {told});\n".encode()
 
 
+@lru_cache(maxsize=1)
 def _page() -> str:
     """The page with its modules in an import map."""
     folder = resources.files("pipeline.review") / "page"
@@ -144,6 +182,7 @@ def _own(name: str) -> str:
 
 
 def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_bytes(data)
     temporary.replace(path)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pipeline.errors import ProductError
 from pipeline.images import exr_parts
 from pipeline.images.exr_parts import Buffer, Part
+from pipeline.images.proxy import block_means
 
-__all__ = ["Kind", "Layer", "layers", "pixels", "shrunk"]
+__all__ = ["Kind", "Layer", "kind_of", "layers", "pixels", "shrunk"]
 
 Kind = Literal["colour", "scalar", "vector"]
 
@@ -68,7 +69,7 @@ def layers(data: Buffer) -> list[Layer]:
                 half = all(channel.pixel == "half" for channel in some)
                 names = tuple(channel.name for channel in some)
                 told = name if len(channels) <= _TEXTURE else f"{name} · {first // _TEXTURE + 1}"
-                found.append(Layer(len(found), told, names, _kind(names), half, part.width, part.height, index))
+                found.append(Layer(len(found), told, names, kind_of(names), half, part.width, part.height, index))
     return found
 
 
@@ -107,14 +108,11 @@ def shrunk(values: NDArray[Any], step: int, kind: Kind) -> NDArray[Any]:
     height, width = (side // step for side in values.shape[:2])
     if not height or not width:
         return values
-    whole = values[: height * step, : width * step]
     if kind != "colour":
-        return np.ascontiguousarray(whole[step // 2 :: step, step // 2 :: step])
-    blocks = whole.reshape(height, step, width, step, -1)
+        return np.ascontiguousarray(values[: height * step, : width * step][step // 2 :: step, step // 2 :: step])
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        mean: NDArray[Any] = blocks.mean(axis=(1, 3), dtype=np.float32).astype(values.dtype)
-    return mean
+        return block_means(values, step).astype(values.dtype)
 
 
 def _groups(part: Part) -> dict[str, list[exr_parts.Channel]]:
@@ -132,7 +130,8 @@ def _axis(name: str) -> str:
     return name.rpartition(".")[2].upper()
 
 
-def _kind(names: tuple[str, ...]) -> Kind:
+def kind_of(names: tuple[str, ...]) -> Kind:
+    """How channels are shown that belong together, by what stands behind their last dots."""
     axes = [_axis(name) for name in names]
     if axes[:3] == ["R", "G", "B"]:
         return "colour"

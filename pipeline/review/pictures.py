@@ -1,7 +1,7 @@
 """The pictures of a frame: layers of its deliverable, or of its newest round while it is still being rendered.
 
-What a browser takes is kept on this machine's disk at the size that it was asked for, so that playing a shot, and
-looking at it a second time, decode nothing.
+Proxies come from the manifest, which decodes nothing. Layers at full precision are kept on this machine's disk at the
+size that they were asked for, so that looking at one a second time decodes nothing either.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.config.colour import Colour, Rendering
 from pipeline.denoise.cache import Cache
 from pipeline.device import cache_directory
 from pipeline.errors import ProductError
 from pipeline.farm import names
+from pipeline.farm.job import Job
 from pipeline.farm.names import Frame
 from pipeline.farm.products import Products
 from pipeline.farm.round_maps import RoundMaps, newest_round
 from pipeline.images import viewing
+from pipeline.images.proxy import proxy_step
 from pipeline.review import layers as exr
 from pipeline.review.layers import Layer
 
-__all__ = ["Sight", "kept_pictures", "look", "pixels", "thumbnail"]
+__all__ = ["Proxy", "Sight", "kept_pictures", "look", "pixels", "proxies", "seen", "space_of", "thumbnail"]
 
 KEPT_BYTES: Final = 2 * 2**30
 THUMBNAIL: Final = 320
@@ -46,6 +49,22 @@ class Sight:
     source: str
     picture: str
     layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A layer of a done frame as it was made with it, smaller.
+
+    Attributes:
+        pixels: H'×W'×C, float16 or float32.
+        width, height: of the frame.
+        step: pixels of the frame to either side of one of the proxy; what is left at the right and below has none.
+    """
+
+    pixels: NDArray[Any]
+    width: int
+    height: int
+    step: int
 
 
 def kept_pictures() -> Cache:
@@ -99,25 +118,48 @@ def pixels(products: Products, frame: Frame, index: int, *, step: int = 1, kept:
     return small
 
 
+def proxies(products: Products, frame: Frame) -> dict[str, Proxy]:
+    """The proxies of a frame by the names of `images.proxy.LAYERS`; none of frames that are not done.
+
+    Raises:
+        ProductError: the manifest is damaged.
+    """
+    if _manifest(products, frame) is None:
+        return {}
+    made = products.read(names.frame_product(frame))
+    if not made.arrays:
+        return {}
+    width, height = made.facts["size"]
+    step = proxy_step(width, height)
+    return {name: Proxy(values, width, height, step) for name, values in made.arrays.items()}
+
+
 def thumbnail(products: Products, frame: Frame) -> bytes:
-    """A small JPEG of the frame as the display shows it: of its viewing picture, or of its newest round.
+    """A small JPEG of the frame as the display shows it: of its proxy, or of its newest round.
 
     Raises:
         ProductError: there is nothing to see yet.
     """
-    facts = _manifest(products, frame)
-    if facts is not None:
-        try:
-            picture = Image.open(io.BytesIO(_file(products, facts["png"]))).convert("RGB")
-        except OSError as error:
-            raise ProductError(f"the viewing picture of frame {frame} cannot be read: {error}") from error
-    else:
-        picture = Image.fromarray(viewing.to_display(newest_round(products, frame).picture))
+    made = proxies(products, frame).get("beauty")
+    beauty = pixels(products, frame, 0) if made is None else made.pixels
+    small = exr.shrunk(seen(beauty), max(1, beauty.shape[1] // THUMBNAIL), "colour")
+    picture = Image.fromarray(viewing.to_display(small, space=space_of(products.job)))
     if picture.width > THUMBNAIL:
         picture = picture.resize((THUMBNAIL, max(1, picture.height * THUMBNAIL // picture.width)), Image.Resampling.BOX)
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=88)
     return stream.getvalue()
+
+
+def seen(values: NDArray[Any]) -> NDArray[np.float32]:
+    """What is looked at of a layer: H×W×3, finite; a single channel as grey."""
+    rgb = np.repeat(values[..., :1], 3, axis=-1) if values.shape[-1] < 3 else values[..., :3]
+    return np.nan_to_num(rgb.astype(np.float32))
+
+
+def space_of(job: Job) -> Rendering:
+    """The rendering space of a job's pictures."""
+    return Colour.model_validate(job.config.get("colour") or {}).rendering
 
 
 def _manifest(products: Products, frame: Frame) -> Mapping[str, Any] | None:

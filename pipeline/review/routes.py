@@ -5,12 +5,14 @@
     GET    /v1/review/JOB                           read: the job as the page shows it
     GET    /v1/review/JOB/frames/N/layers           read: what there is to see of a frame
     GET    /v1/review/JOB/frames/N/pixels           read: pixels of a layer, raw
+    GET    /v1/review/JOB/frames/N/proxy            read: pixels of a layer as they were made with the frame, smaller
     GET    /v1/review/JOB/frames/N/shown            read: PNG of a layer as a display shows it
     GET    /v1/review/JOB/frames/N/thumbnail        read: JPEG
     POST   /v1/review/JOB/frames/N/steered          write: pixels for another λ, at a proxy's size
     POST   /v1/review/JOB/lambda                    write: λ into the shot's file, and full size as a job
 
-Layers are named by their place in the file: what a file calls them is shown, and used for nothing.
+Layers are named by their place in the file: what a file calls them is shown, and used for nothing. Proxies, which this
+software wrote itself, have names.
 """
 
 # Annotations are values here, not texts: FastAPI reads those of functions that are made inside of functions.
@@ -22,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
@@ -31,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.api.server import PROBLEMS, JobName, Server, address_of, caller
 from pipeline.api.tokens import Token
+from pipeline.config.colour import Rendering
 from pipeline.errors import ConfigError, PenumbraError, ProductError
 from pipeline.farm.products import Products
 from pipeline.images import viewing
@@ -53,6 +56,8 @@ _STROKES: Final = 640 * 360
 
 T = TypeVar("T")
 LayerIndex = Annotated[int, Query(ge=0, le=4096, description="Place of the layer in the file.")]
+Proxied = Literal["beauty", "noisy", "error", "samples"]
+"""Names of `images.proxy.LAYERS`."""
 Step = Annotated[int, Query(ge=1, le=64, description="Pixels to either side that become one.")]
 Stops = Annotated[float, Query(ge=-20, le=20, description="Exposure, in stops.")]
 
@@ -148,10 +153,12 @@ def _add_views(router: APIRouter, server: Server) -> None:
 
     @router.get("/v1/views/program", dependencies=[Depends(read)], response_class=Response)
     def program(
-        display: Annotated[str, Query(max_length=200)], view: Annotated[str, Query(max_length=200)]
+        display: Annotated[str, Query(max_length=200)],
+        view: Annotated[str, Query(max_length=200)],
+        space: Rendering = "linear_srgb",
     ) -> Response:
-        """A view as GLSL ES 3.0, as OpenColorIO writes it."""
-        return Response(viewing.shader(display, view), media_type="text/plain; charset=utf-8")
+        """A view of a rendering space as GLSL ES 3.0, as OpenColorIO writes it."""
+        return Response(viewing.shader(display, view, space), media_type="text/plain; charset=utf-8")
 
 
 def _add_pictures(router: APIRouter, server: Server) -> None:
@@ -188,6 +195,17 @@ def _add_pictures(router: APIRouter, server: Server) -> None:
         """Pixels of a layer, little-endian; `X-Shape`: height, width, channels; `X-Type`: half or float."""
         return _raw(_told(lambda: pictures.pixels(products(name), frame, layer, step=step, kept=kept)))
 
+    @router.get("/v1/review/{name}/frames/{frame}/proxy", dependencies=reader, response_class=Response)
+    def proxy(name: JobName, frame: int, layer: Proxied) -> Response:
+        """Pixels of a layer of a done frame, as of `pixels`; `X-Frame`: width and height of the frame, and how many of
+        its pixels to either side became one."""
+        made = _told(lambda: pictures.proxies(products(name), frame)).get(layer)
+        if made is None:
+            raise HTTPException(404, f"frame {frame} was made without proxies, or is not done")
+        answer = _raw(made.pixels)
+        answer.headers["X-Frame"] = f"{made.width},{made.height},{made.step}"
+        return answer
+
     @router.get("/v1/review/{name}/frames/{frame}/shown", dependencies=reader, response_class=Response)
     def shown(
         name: JobName,
@@ -199,9 +217,10 @@ def _add_pictures(router: APIRouter, server: Server) -> None:
         view: Annotated[str, Query(max_length=200)] = viewing.VIEW,
     ) -> Response:
         """A layer as a display shows it: for browsers that cannot do it themselves. PNG."""
-        values = _told(lambda: pictures.pixels(products(name), frame, layer, step=step, kept=kept))
-        rgb = np.repeat(values[..., :1], 3, axis=-1) if values.shape[-1] < 3 else values[..., :3]
-        seen = viewing.to_display(np.nan_to_num(rgb.astype(np.float32)), exposure=exposure, display=display, view=view)
+        wanted = products(name)
+        values = _told(lambda: pictures.pixels(wanted, frame, layer, step=step, kept=kept))
+        space = pictures.space_of(wanted.job)
+        seen = viewing.to_display(pictures.seen(values), exposure=exposure, display=display, view=view, space=space)
         return Response(viewing.png_bytes(seen), media_type="image/png")
 
     @router.get("/v1/review/{name}/frames/{frame}/thumbnail", dependencies=reader, response_class=Response)

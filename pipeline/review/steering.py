@@ -22,14 +22,13 @@ from pipeline.farm.names import Frame
 from pipeline.farm.plan import JobPlan
 from pipeline.farm.products import Products
 from pipeline.farm.windows import StoredWindow
+from pipeline.images.proxy import proxy_step
 
 if TYPE_CHECKING:
     from pipeline.denoise.kpcn import Kpcn, Prepared
 
-__all__ = ["PROXY", "Region", "Steering", "painted", "proxy_step"]
+__all__ = ["Region", "Steering", "painted"]
 
-PROXY: Final = (640, 360)
-"""Width and height that the whole of a frame is brought down to."""
 KEPT: Final = 4
 """Pictures that stay prepared: up to some 130 MB each."""
 
@@ -44,15 +43,6 @@ class Region:
     top: int
     width: int
     height: int
-
-
-def proxy_step(width: int, height: int) -> int:
-    """Pixels to either side that become one of a proxy of the whole frame.
-
-    >>> proxy_step(1920, 1080), proxy_step(480, 270)
-    (3, 1)
-    """
-    return max(1, -(-width // PROXY[0]), -(-height // PROXY[1]))
 
 
 def painted(value: float, strokes: NDArray[np.uint8] | None, shape: tuple[int, int]) -> NDArray[np.float32] | float:

@@ -20,7 +20,7 @@ from pipeline.api.tokens import issue
 from pipeline.config.farm import Farm as FarmConfig
 from pipeline.farm.client import Farm
 from pipeline.images import viewing
-from pipeline.review.export import export
+from pipeline.review.export import LAYERS, export
 from pipeline.review.serving import address
 from tests.review.conftest import ABSENT, CUT, HEIGHT, WAITING, WIDTH
 
@@ -212,6 +212,19 @@ def test_the_scrubber_and_the_keys_go_through_frames(shown: Shown) -> None:
     shown.shows("picture 1001 beauty")
 
 
+def test_the_proxy_is_on_the_screen_before_the_layer_and_a_shot_is_played_from_proxies(shown: Shown) -> None:
+    shown.go(1001)
+    first = "performance.getEntriesByName('review-%s')[0].startTime"
+    assert shown.browser.run(f"{first % 'preview'} <= {first % 'picture'}")
+
+    before = shown.browser.run("performance.getEntriesByName('review-preview').length")
+    shown.browser.press(" ")
+    shown.browser.until(f"performance.getEntriesByName('review-preview').length >= {before + 3}")
+    shown.browser.press(" ")
+
+    shown.browser.until("document.getElementById('picture').dataset.shown.startsWith('picture')")
+
+
 def test_the_pixel_under_the_pointer_is_told_in_numbers(shown: Shown) -> None:
     shown.go(1001)
     shown.picture()
@@ -318,9 +331,10 @@ def test_without_webgl_the_server_makes_the_pictures(shown: Shown) -> None:
     assert np.abs(seen.astype(int) - want.astype(int)).max() <= 1
 
 
-def test_an_exported_folder_opens_without_a_server(shown: Shown, tmp_path: Path) -> None:
-    left_out = export(shown.made.products, tmp_path / "folder")
-    assert any("not whole" in line for line in left_out)
+@pytest.mark.parametrize("layers", [LAYERS, ()])
+def test_an_exported_folder_opens_without_a_server(shown: Shown, tmp_path: Path, layers: tuple[str, ...]) -> None:
+    left_out = export(shown.made.products, tmp_path / "folder", layers=layers)
+    assert any("not whole" in line for line in left_out) == bool(layers)  # proxies need no EXR
 
     shown.browser.open((tmp_path / "folder" / "index.html").as_uri())
 
@@ -330,4 +344,7 @@ def test_an_exported_folder_opens_without_a_server(shown: Shown, tmp_path: Path)
         shown.browser.press("]")
     assert np.abs(shown.picture().astype(int) - want.astype(int)).max() <= 1
     assert shown.browser.run("document.getElementById('steering').hidden")
+    shown.browser.set("layer-a", "error")
+    shown.shows("picture 1001 error")
+    assert not shown.browser.run("document.getElementById('legend').hidden")
     shown.keep("folder.png")

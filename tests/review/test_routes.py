@@ -69,6 +69,16 @@ def test_pixels_of_a_layer_are_those_of_the_file(made: Made, http: TestClient) -
     assert small[0, 0, 0] == pytest.approx(made.beauty[1001][:3, :3, 0].mean(), rel=2e-3)
 
 
+def test_proxies_of_done_frames_are_there_without_a_look_at_the_file(made: Made, http: TestClient) -> None:
+    for frame in (1001, CUT):
+        told = ask(http, f"frames/{frame}/proxy", layer="beauty")
+        assert told.headers["X-Frame"] == f"{WIDTH},{HEIGHT},1"
+        assert np.array_equal(image(told)[..., :3], made.beauty[frame])
+
+    assert ask(http, f"frames/{BEGUN}/proxy", layer="beauty").status_code == 404
+    assert ask(http, "frames/1001/proxy", layer="N").status_code == 422
+
+
 def test_a_frame_that_is_being_rendered_shows_its_newest_round(http: TestClient) -> None:
     told = ask(http, f"frames/{BEGUN}/layers").json()
 
@@ -95,6 +105,11 @@ def test_a_layer_is_shown_as_the_config_shows_it(made: Made, http: TestClient) -
     want = viewing.to_display(made.beauty[1001].astype(np.float32), exposure=1, **view)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png))), want)
     assert ask(http, "frames/1001/shown", layer=0, display="x", view="y").status_code == 422
+    programs = {
+        http.get("/v1/views/program", params={"display": viewing.DISPLAY, "view": viewing.VIEW, "space": space}).text
+        for space in ("linear_srgb", "acescg")
+    }
+    assert len(programs) == 2
 
 
 def test_small_pictures_are_made_of_done_and_of_begun_frames(http: TestClient) -> None:

@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError, ProductError
 from pipeline.farm import names
 from pipeline.farm.windows import StoredWindow
 from pipeline.render.moments import combine
-from pipeline.review.steering import Region, Steering, painted, proxy_step
+from pipeline.review.steering import Region, Steering, painted
 from tests.review.conftest import DONE, HEIGHT, WAITING, WIDTH
 
 
@@ -49,10 +49,6 @@ def test_a_painted_map_is_lambda_where_nothing_is_painted() -> None:
     assert painted(2.0, np.zeros((2, 2), np.uint8), (4, 4)) == 2.0
     with pytest.raises(ConfigError, match="λ is 12"):
         painted(12.0, None, (4, 4))
-
-
-def test_whole_frames_come_down_to_the_proxy() -> None:
-    assert [proxy_step(*size) for size in ((640, 360), (641, 360), (1920, 1080), (4096, 1716))] == [1, 2, 3, 7]
 
 
 def test_steering_gives_what_denoising_gives_and_prepares_a_frame_once(

@@ -20,7 +20,7 @@ export class FlatPainter {
     context.fillStyle = "#18191b";
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (a) this.#place(a, viewport);
-    if (!b || !look.mode) return;
+    if (!b || !look.mode) return true;
     context.save();
     if (look.mode === 2) {
       context.globalCompositeOperation = "difference";
@@ -32,6 +32,7 @@ export class FlatPainter {
     }
     this.#place(b, viewport);
     context.restore();
+    return true;
   }
 
   #place({ bitmap, region }, { left, top, zoom, frame }) {

@@ -14,6 +14,11 @@ const STEERED = "λ as steered", OIDN = "OIDN";
 const ENDED = ["done", "failed", "cancelled"];
 const HELD_BYTES = 512 * 2 ** 20;
 const PLAYED_WIDTH = 960;
+// Layers with proxies, as pipeline/images/proxy.py has them.
+const PROXIED = {
+  beauty: { kind: "colour", channels: ["R", "G", "B", "A"] }, noisy: { kind: "colour", channels: ["noisy.R", "noisy.G", "noisy.B"] },
+  error: { kind: "scalar", channels: ["error.Y"] }, samples: { kind: "scalar", channels: ["samples.Y"] },
+};
 
 const source = opened();
 const canvas = at("picture");
@@ -27,8 +32,9 @@ const held = new Map();         // images by key, those that were used last at t
 const known = new Map();        // sights (layers of a frame) by job, frame and picture
 const sides = { a: side(), b: side() };
 let page = null, frame = null, views = null, turn = 0, playing = null, painting = false;
+let asking = new AbortController(); // what is asked for the picture that is wanted now
 
-function side() { return { job: null, name: null, image: null, layer: null, sight: null, region: null }; }
+function side() { return { job: null, name: null, image: null, layer: null, sight: null, region: null, wholeSince: 0 }; }
 
 function opened() {
   if (document.querySelector('meta[name="review-source"][content="folder"]')) return new FolderSource("");
@@ -52,8 +58,8 @@ function paintable() {
 
 // --- the job ----------------------------------------------------------------------------------------------------
 
-async function refresh() {
-  const next = await source.document(source.job);
+async function refresh(asked = source.document(source.job)) {
+  const next = await asked;
   const before = page?.frames.find((each) => each.frame === frame);
   page = next;
   document.title = `${page.job} · review`;
@@ -151,18 +157,22 @@ async function go(wanted) {
   await show();
 }
 
-/** Shows the frame that is chosen, as far as it is there: its viewing picture at once, then the layer itself. */
+/** Shows the frame that is chosen, as far as it is there: its proxy at once, then the layer itself. */
 async function show() {
-  if (!page) return; // the page's settings may be read before the job is known, which shows its frame itself
+  if (frame === null) return; // the page's settings may be read before the job is known, which shows its frame itself
   const mine = ++turn;
   const stale = () => mine !== turn;
+  asking.abort();
+  asking = new AbortController();
   try {
     await Promise.all([fetchSide("a", stale), wantsB() ? fetchSide("b", stale) : null]);
   } catch (error) {
     if (error.name === "AbortError" || stale()) return;
     if (!(error instanceof NotThere) && !(error instanceof TypeError)) throw error;
-    painter.setImage("a", null);
-    sides.a.image = null;
+    if (sides.a.image?.frame !== frame) {
+      painter.setImage("a", null);
+      sides.a.image = null;
+    }
     notice(current()?.problem || error.message);
     draw();
   }
@@ -171,14 +181,13 @@ async function show() {
 const wantsB = () => look.mode > 0 || steering.region !== null;
 
 async function fetchSide(place, stale) {
-  const mine = sides[place], { job } = mine, now = current();
+  const mine = sides[place], { job } = mine, now = current(), { signal } = asking;
   const picture = job === page.job ? now.picture : "";
   const sightKey = `${job}/${frame}/${picture}`;
-  const asked = known.get(sightKey) ?? source.layers(job, frame);
-  if (place === "a" && !known.has(sightKey) && isPlain() && now.state === "done" && job === page.job && !painter.flat) {
-    preview(stale);
-  }
-  const sight = await asked;
+  if (playing && await fetchProxy(place, sightKey, stale)) return void notice(now.problem);
+  const [sight] = await Promise.all([
+    known.get(sightKey) ?? source.layers(job, frame), playing ? null : fetchProxy(place, sightKey, stale),
+  ]);
   if (picture) known.set(sightKey, sight);
   if (stale()) return;
   mine.sight = sight;
@@ -190,58 +199,73 @@ async function fetchSide(place, stale) {
   viewport.setFrame(sight.layers[0].width, sight.layers[0].height);
   steering.setFrame(sight.layers[0].width, sight.layers[0].height);
   if (mine.name === STEERED) return void steering.ask(job, frame);
-  const layer = sight.layers.find((each) => each.name === mine.name) ?? sight.layers[0];
-  const step = playing ? Math.max(1, Math.floor(layer.width / PLAYED_WIDTH)) : 1;
+  const layer = layerOf(sight, mine.name), step = playing ? Math.max(1, Math.floor(layer.width / PLAYED_WIDTH)) : 1;
   const image = mine.name === OIDN
     ? await source.steered(job, frame, steering.wish("oidn"))
-    : await heldOr(`${sightKey}/${layer.index}/${step}/${viewKey(layer)}`, () => fetchImage(job, layer, step));
+    : await heldOr(imageKey(sightKey, layer, step), () => fetchImage(job, layer, step, signal));
   if (stale()) return;
-  put(place, image, mine.name === OIDN ? { ...layer, kind: "colour", name: OIDN } : layer, mine.name === OIDN ? steering.region : null);
+  put(place, image, mine.name === OIDN ? { ...layer, kind: "colour", name: OIDN } : layer, mine.name === OIDN ? steering.region : image.region);
   notice(now.problem);
 }
 
+const layerOf = (sight, name) => sight.layers.find((each) => each.name === name) ?? sight.layers[0];
 const viewKey = (layer) => painter.flat && layer ? `${at("display").value}/${at("view").value}/${look.exposure}` : "";
+const imageKey = (sightKey, layer, step) => `${sightKey}/${layer.index}/${step}/${viewKey(layer)}`;
 
-async function fetchImage(job, layer, step) {
-  if (!painter.flat) return source.pixels(job, frame, layer, step);
+async function fetchImage(job, layer, step, signal) {
+  if (!painter.flat) return source.pixels(job, frame, layer, step, signal);
   const bitmap = await source.shown(job, frame, layer, {
     exposure: look.exposure, display: at("display").value, view: at("view").value, step,
   });
   return { bitmap, width: bitmap.width, height: bitmap.height };
 }
 
-/** Before the numbers are there: the picture that was made with the frame, if it looks as it is asked for. */
-async function preview(stale) {
+/**
+ * Before the layer itself is there: its proxy, which was made with the frame. A shot that is played shows nothing else.
+ * @returns whether there is one
+ */
+async function fetchProxy(place, sightKey, stale) {
+  const mine = sides[place], { job } = mine, name = mine.name ?? "beauty", sight = known.get(sightKey);
+  if (painter.flat || !Object.hasOwn(PROXIED, name) || (job === page.job && current().state !== "done")) return false;
+  if (!playing && sight && held.has(imageKey(sightKey, layerOf(sight, name), 1))) return false;
   try {
-    const bitmap = await source.preview(page.job, frame);
-    if (stale() || sides.a.image?.frame === frame) return;
-    viewport.setFrame(bitmap.width, bitmap.height);
-    painter.setImage("a", { bitmap, width: bitmap.width, height: bitmap.height }, "shown");
-    draw();
-    mark("preview");
-  } catch { /* the layer itself is on its way */ }
+    const image = await heldOr(`${sightKey}/proxy/${name}`, () => source.proxy(job, frame, name));
+    if (stale() || mine.wholeSince === turn) return true;
+    const { width, height } = image.full;
+    viewport.setFrame(width, height);
+    put(place, image, { name, width, height, ...PROXIED[name] }, image.region, "preview");
+    return true;
+  } catch (error) {
+    if (!(error instanceof NotThere) && !(error instanceof TypeError)) throw error;
+    return false; // of frames that were made elsewhere: the layer itself is on its way
+  }
 }
 
-const isPlain = () => look.exposure === 0 && look.channel === 0 && look.mode === 0
-  && at("display").value === views.display && at("view").value === views.view
-  && (sides.a.name === null || sides.a.name === "beauty");
-
-function put(place, image, layer, region) {
+function put(place, image, layer, region, what = place === "a" ? "picture" : "other") {
   const mine = sides[place], { width, height } = viewport.frame;
   Object.assign(mine, { image, layer, region });
+  if (what !== "preview") mine.wholeSince = turn;
   if (mine.image) mine.image.frame = frame;
   painter.setImage(place, image, layer.kind, region
     ? [region.left / width, region.top / height, region.width / width, region.height / height] : [0, 0, 1, 1]);
   look[place === "a" ? "scaleA" : "scaleB"] = layer.kind === "vector" ? [-1, 1]
     : layer.kind === "scalar" && !image.bitmap ? rangeOf(image) : [0, 1];
-  draw();
-  mark(place === "a" ? "picture" : "other");
+  mark(what);
 }
 
-/** Leaves a trace for whoever measures: what is on the screen, and since when. */
+const marks = [];
+
+/** Draws, and leaves a trace for whoever measures: what is on the screen, and since when. */
 function mark(what) {
-  performance.mark(`review-${what}`);
-  canvas.dataset.shown = `${what} ${frame} ${sides.a.layer?.name ?? ""}`;
+  marks.push(what);
+  draw();
+}
+
+function traced() {
+  for (const what of marks.splice(0)) {
+    performance.mark(`review-${what}`);
+    canvas.dataset.shown = `${what} ${frame} ${sides.a.layer?.name ?? ""}`;
+  }
 }
 
 async function heldOr(key, make) {
@@ -290,8 +314,8 @@ function draw() {
   requestAnimationFrame(() => {
     due = false;
     const { a, b } = sides;
-    if (look.mode === 2 && a.image?.data && b.image?.data) look.scaleA = differenceOf(a.image, b.image);
-    painter.draw(look, viewport);
+    if (look.mode === 2 && a.image?.data && a.image.width === b.image?.width) look.scaleA = differenceOf(a.image, b.image);
+    if (painter.draw(look, viewport)) traced();
     const wipes = look.mode === 1 && b.image;
     at("wipe").hidden = !wipes;
     if (wipes) {
@@ -306,7 +330,12 @@ function draw() {
   });
 }
 
-const label = ({ job, layer }) => layer ? `${job?.split(".").at(-1) ?? ""} ${layer.name}` : "";
+/** What a side shows, and at which size where that is not the layer's own. */
+function label({ job, layer, image }) {
+  if (!layer) return "";
+  const smaller = image && image.width < layer.width ? ` · ${image.width}×${image.height}` : "";
+  return `${job?.split(".").at(-1) ?? ""} ${layer.name}${smaller}`;
+}
 
 function drawLegend() {
   const { a } = sides, shown = !painter.flat && (look.mode === 2 || a.layer?.kind === "scalar");
@@ -373,12 +402,12 @@ function setChannel(channel) {
   draw();
 }
 
-async function setView() {
+async function setView(space = page.space) {
   const display = at("display").value;
   options(at("view"), views.displays[display], at("view").value);
   const view = at("view").value;
   if (!painter.flat) {
-    const program = await source.program(display, view);
+    const program = await source.program(display, view, space);
     if (at("display").value !== display || at("view").value !== view) return; // another was chosen meanwhile
     painter.setView(program, display);
   }
@@ -474,8 +503,8 @@ function listen() {
   const on = (id, what, does) => at(id).addEventListener(what, does);
   on("exposure", "input", () => setExposure(Number(at("exposure").value)));
   on("channel", "change", () => setChannel(Number(at("channel").value)));
-  on("display", "change", setView);
-  on("view", "change", setView);
+  on("display", "change", () => setView());
+  on("view", "change", () => setView());
   for (const mode of [0, 1, 2]) on(`compare-${mode}`, "click", () => setMode(mode));
   for (const place of ["a", "b"]) {
     on(`layer-${place}`, "change", () => choose(place, at(`layer-${place}`).value));
@@ -574,11 +603,11 @@ async function begin() {
   setBrush();
   if (!source.live) for (const id of ["control", "steering"]) at(id).hidden = true;
   try {
-    views = await source.views();
+    const [all, first] = await Promise.all([source.views(), source.document(source.job)]);
+    views = all;
     options(at("display"), Object.keys(views.displays), views.display);
     options(at("view"), views.displays[views.display], views.view);
-    await setView();
-    await refresh();
+    await Promise.all([setView(first.space), refresh(first)]);
     steering.lambda = page.lambda;
     at("lambda").value = placeOf(page.lambda);
     at("lambda-value").textContent = page.lambda.toFixed(2);

@@ -66,14 +66,19 @@ export class Painter {
     this.#sampled(false);
   }
 
-  /** Draws. @param look {mode, wipe, exposure, channel, scaleA, scaleB} @param viewport where the frame lies */
+  /**
+   * Draws.
+   * @param look {mode, wipe, exposure, channel, scaleA, scaleB}
+   * @param viewport where the frame lies
+   * @returns whether there is a view to draw with
+   */
   draw(look, viewport) {
     const { gl, program } = this, { a, b } = this.images;
     gl.viewport(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight);
     if (!program || !a) {
       gl.clearColor(0.094, 0.098, 0.106, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
-      return;
+      return Boolean(program);
     }
     const other = b ?? a, at = program.places;
     [this.textures.a, b ? this.textures.b : this.textures.a, this.textures.strokes].forEach((texture, unit) => {
@@ -99,6 +104,7 @@ export class Painter {
     gl.uniform1i(at.uChannel, look.channel);
     gl.uniform1i(at.uBrush, this.strokes ? 1 : 0);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
+    return true;
   }
 
   #sampled(smooth) {

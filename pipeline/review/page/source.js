@@ -8,6 +8,12 @@ function image(buffer, type, [height, width, channels]) {
   return { width, height, channels, type, data };
 }
 
+/** A proxy: it covers a region of the frame, whose right and lower edges may be left over. */
+function proxied(small, [width, height, step]) {
+  const region = { left: 0, top: 0, width: small.width * step, height: small.height * step };
+  return Object.assign(small, { full: { width, height }, region });
+}
+
 /** Asks a server. The token stands in the address behind #, which browsers do not send. */
 export class ServerSource {
   constructor(job, token) {
@@ -33,8 +39,8 @@ export class ServerSource {
 
   async document(job) { return (await this.#ask(`/v1/review/${job}`)).json(); }
   async views() { return (await this.#ask("/v1/views")).json(); }
-  async program(display, view) {
-    return (await this.#ask(`/v1/views/program?${new URLSearchParams({ display, view })}`)).text();
+  async program(display, view, space) {
+    return (await this.#ask(`/v1/views/program?${new URLSearchParams({ display, view, space })}`)).text();
   }
   async layers(job, frame) { return (await this.#ask(`/v1/review/${job}/frames/${frame}/layers`)).json(); }
 
@@ -48,6 +54,11 @@ export class ServerSource {
     return this.#pixels(await this.#ask(`/v1/review/${job}/frames/${frame}/pixels?${asked}`, { signal }));
   }
 
+  async proxy(job, frame, name) {
+    const response = await this.#ask(`/v1/review/${job}/frames/${frame}/proxy?layer=${name}`);
+    return proxied(await this.#pixels(response), response.headers.get("X-Frame").split(",").map(Number));
+  }
+
   async steered(job, frame, wanted) {
     return this.#pixels(await this.#post(`/v1/review/${job}/frames/${frame}/steered`, wanted));
   }
@@ -55,10 +66,6 @@ export class ServerSource {
   async shown(job, frame, layer, settings) {
     const asked = new URLSearchParams({ layer: layer.index, ...settings });
     return createImageBitmap(await (await this.#ask(`/v1/review/${job}/frames/${frame}/shown?${asked}`)).blob());
-  }
-
-  async preview(job, frame) {
-    return createImageBitmap(await (await this.#ask(`/v1/jobs/${job}/frames/${frame}/preview`)).blob());
   }
 
   async thumbnail(job, frame) {
@@ -77,7 +84,8 @@ export class FolderSource {
   constructor(job) {
     this.job = job;
     this.live = false;
-    this.waiting = new Map();
+    this.loading = new Map();   // promises by name
+    this.waiting = new Map();   // what to do with a value, by name
     globalThis.penumbra = (name, value) => {
       this.waiting.get(name)?.(value);
       this.waiting.delete(name);
@@ -85,16 +93,22 @@ export class FolderSource {
   }
 
   #load(name) {
+    if (!this.loading.has(name)) {
+      this.loading.set(name, this.#run(name).finally(() => this.loading.delete(name)));
+    }
+    return this.loading.get(name);
+  }
+
+  #run(name) {
     return new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      script.src = `data/${name}.js`;
-      this.waiting.set(name, resolve);
-      script.onload = () => script.remove();
-      script.onerror = () => {
+      const ended = () => {
         script.remove();
-        this.waiting.delete(name);
-        reject(new NotThere("it is not in this folder"));
+        if (this.waiting.delete(name)) reject(new NotThere("it is not in this folder"));
       };
+      script.src = `data/${name}.js`;
+      script.onload = script.onerror = ended;
+      this.waiting.set(name, resolve);
       document.head.append(script);
     });
   }
@@ -104,8 +118,18 @@ export class FolderSource {
   async program(display, view) { return (await this.views()).programs[display][view]; }
   async layers(_, frame) { return this.#load(`${frame}/layers`); }
 
-  async pixels(_, frame, layer) {
-    const { type, shape, data } = await this.#load(`${frame}/${layer.index}`);
+  /** A layer at full precision, or its proxy where the folder has nothing else. */
+  async pixels(job, frame, layer) {
+    if (!layer.whole) return this.proxy(job, frame, layer.name);
+    return this.#unpacked(await this.#load(`${frame}/${layer.index}`));
+  }
+
+  async proxy(_, frame, name) {
+    const told = await this.#load(`${frame}/proxy-${name}`);
+    return proxied(await this.#unpacked(told), told.frame);
+  }
+
+  async #unpacked({ type, shape, data }) {
     const packed = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
     return image(await new Response(stream).arrayBuffer(), type, shape);
@@ -118,6 +142,5 @@ export class FolderSource {
     return picture;
   }
 
-  async preview(job, frame) { return this.shown(job, frame); }
   async thumbnail(_, frame) { return `data/${frame}/thumbnail.jpg`; }
 }

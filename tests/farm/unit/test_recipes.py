@@ -157,6 +157,21 @@ def test_the_deliverable_says_what_it_is_and_shows_the_frame(done) -> None:
         assert picture.size == (WIDTH, HEIGHT)
 
 
+def test_the_manifest_has_proxies_and_the_review_page_stands_beside_the_movie(done) -> None:
+    bench, job, _ = done
+    folder = bench.store.root / job.directory
+    made = Products(bench.store, job).read(names.frame_product(1))
+    layers = bench.pixels(job)[1]
+
+    assert made.facts["size"] == [WIDTH, HEIGHT]
+    assert np.array_equal(made.arrays["beauty"], layers["beauty"])  # so small a frame is its own proxy
+    assert np.array_equal(made.arrays["samples"][..., 0], layers["samples"])
+    assert "data:text/javascript" in (folder / "review" / "index.html").read_text()
+    document = json.loads((folder / "review/data/document.js").read_text().partition(", ")[2].removesuffix(");\n"))
+    assert (document["state"], len(document["frames"])) == ("done", 2)
+    assert (folder / "review/data/2/proxy-beauty.js").exists()
+
+
 def test_report_and_contact_sheet_speak_of_all_frames(done) -> None:
     bench, job, _ = done
     folder = bench.store.root / job.directory
