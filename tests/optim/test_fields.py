@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError
 from pipeline.optim.activations import ACTIVATIONS
 from pipeline.optim.fields import layers
 from pipeline.optim.fields.coordinate import CoordinateField
-from pipeline.optim.fields.image import ImageSignal, psnr
+from pipeline.optim.fields.image import ImageSignal, epochs, psnr
 
 
 def identity(layer):
@@ -84,3 +84,8 @@ def test_an_image_is_visited_whole_once_an_epoch():
 
 def test_psnr_is_that_of_a_known_error():
     assert psnr(torch.full((2, 2, 3), 0.6), torch.full((2, 2, 3), 0.5)) == pytest.approx(20.0, abs=1e-4)
+
+
+def test_a_batch_larger_than_the_signal_is_refused():
+    with pytest.raises(ValueError, match="a batch of 9 of 8"):
+        next(epochs(8, 9, 0))

@@ -10,17 +10,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["ImageSignal", "psnr"]
+from pipeline.optim.fields.coordinate import CoordinateField
+from pipeline.optim.fields.signal import Batch
+
+__all__ = ["ImageSignal", "epochs", "psnr"]
+
+CHUNK = 1 << 14
+"""Samples that are asked for at a time where no gradient is wanted."""
 
 
 class ImageSignal:
-    """An image to be learned.
+    """An image to be learned, by mean squared error.
 
     Attributes:
         coordinates: (H·W)×2, x to the right and y downwards, in [−1, 1] (pixel centres).
         values: (H·W)×C, display-encoded, in [0, 1].
         shape: (H, W, C).
     """
+
+    measure = "PSNR, dB"
 
     def __init__(self, pixels: NDArray[Any]) -> None:
         """
@@ -33,24 +41,43 @@ class ImageSignal:
         self.coordinates = torch.from_numpy(grid.astype(np.float32))
         self.values = torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32).reshape(-1, channels))
 
-    def batches(self, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(coordinates, values) without end: every pixel once an epoch, in an order of the seed."""
-        generator = torch.Generator().manual_seed(seed)
-        while True:
-            order = torch.randperm(len(self.values), generator=generator)
-            for start in range(0, len(order) - size + 1, size):
-                chosen = order[start : start + size]
-                yield self.coordinates[chosen], self.values[chosen]
+    def field(self, activation: str, *, width: int, depth: int, seed: int) -> CoordinateField:
+        """Two coordinates → the image's channels."""
+        return CoordinateField(2, self.shape[2], activation=activation, width=width, depth=depth, seed=seed)
+
+    def batches(self, size: int, seed: int) -> Iterator[Batch]:
+        """(coordinates, values): every pixel once an epoch."""
+        for chosen in epochs(len(self.values), size, seed):
+            yield self.coordinates[chosen], self.values[chosen]
+
+    def loss(self, field: nn.Module, batch: Batch) -> Tensor:
+        """Mean squared error."""
+        coordinates, values = batch
+        return (field(coordinates) - values).square().mean()
 
     @torch.no_grad()
     def rendered(self, field: nn.Module) -> Tensor:
         """The field's picture, H×W×C."""
-        parts = [field(part) for part in self.coordinates.split(1 << 14)]
-        return torch.cat(parts).reshape(self.shape)
+        return torch.cat([field(part) for part in self.coordinates.split(CHUNK)]).reshape(self.shape)
 
-    def psnr(self, field: nn.Module) -> float:
-        """dB, peak 1, of all pixels, unclipped."""
+    def quality(self, field: nn.Module) -> float:
+        """PSNR of all pixels, unclipped."""
         return psnr(self.rendered(field), self.values.reshape(self.shape))
+
+
+def epochs(count: int, size: int, seed: int) -> Iterator[Tensor]:
+    """Indices of samples without end: each once an epoch, but for the last few that fill no batch.
+
+    Raises:
+        ValueError: there are fewer samples than a batch has.
+    """
+    if size > count:
+        raise ValueError(f"a batch of {size} of {count} samples")
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(count, generator=generator)
+        for start in range(0, count - size + 1, size):
+            yield order[start : start + size]
 
 
 def psnr(image: Tensor, reference: Tensor) -> float:
