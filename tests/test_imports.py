@@ -30,3 +30,11 @@ def test_the_help_page_imports_no_heavy_package() -> None:
 
 def test_the_device_module_chooses_nothing_and_imports_nothing_heavy_when_imported() -> None:
     assert imported_by("import pipeline.device", among=HEAVY) == set()
+
+
+def test_scenes_are_opened_by_modules_that_may_be_imported_before_a_variant_is_set() -> None:
+    code = (
+        "import mitsuba, pipeline.scene.load, pipeline.radiosity.session, pipeline.match.renders\n"
+        "assert mitsuba.variant() is None"
+    )
+    assert imported_by(code, among=("mitsuba",)) == {"mitsuba"}

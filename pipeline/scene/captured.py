@@ -22,9 +22,9 @@ import drjit as dr
 import mitsuba as mi
 import numpy as np
 
-__all__ = ["PLUGIN", "Captured"]
+from pipeline.scene.captured_asset import PLUGIN
 
-PLUGIN = "captured"
+__all__ = ["Captured"]
 
 
 class Captured(mi.BSDF):

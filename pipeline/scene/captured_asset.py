@@ -17,10 +17,13 @@ from typing import Any
 
 from pipeline.errors import AssetError, ConfigError
 
-__all__ = ["FORMAT", "MAPS", "RECORD", "CapturedAsset", "is_asset", "read"]
+__all__ = ["FORMAT", "MAPS", "PLUGIN", "RECORD", "CapturedAsset", "is_asset", "read"]
 
 FORMAT = "captured-material-v1"
 RECORD = "asset.yaml"
+
+PLUGIN = "captured"
+"""The BSDF that renders it: `pipeline.scene.captured`."""
 
 MAPS = {"diffuse": "albedo.exr", "specular": "specular.exr", "roughness": "roughness.exr", "normal": "normal.exr"}
 """File of each map, by its name as a parameter of the BSDF."""

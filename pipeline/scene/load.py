@@ -20,13 +20,7 @@ from pipeline.config.colour import Colour
 from pipeline.config.film import Film
 from pipeline.config.layers import Layers
 from pipeline.errors import SceneError
-from pipeline.scene import (
-    animation,
-    blobs,
-    captured,  # noqa: F401 (it registers the plugin that frozen scenes may name)
-    neural_maps,
-    nodes,
-)
+from pipeline.scene import animation, blobs, neural_maps, nodes
 from pipeline.scene.cameras import Camera, Cameras, perspective
 from pipeline.scene.colour import convert_colours
 from pipeline.scene.motion import Pose, ShapeMotion, poses_of, shape_motions

@@ -2,7 +2,7 @@
 
 A BSDF that the shot names becomes the plugin `captured` with four raw bitmaps, under the same id, so that whatever
 referred to it wears the material. Where the old one had a texture that was placed by `to_uv`, the new ones are placed
-likewise. Needs Mitsuba with a variant set; importing registers the plugin.
+likewise. Needs Mitsuba with a variant set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import mitsuba as mi
 
 from pipeline.errors import AssetError
 from pipeline.scene import captured_asset, nodes
-from pipeline.scene.captured import PLUGIN
 
 __all__ = ["problems_of", "replace"]
 
@@ -56,7 +55,7 @@ def replace(state: nodes.State, materials: Mapping[str, str], directory: Path) -
 def _replace(state: nodes.State, node: int, asset: captured_asset.CapturedAsset) -> None:
     placed = _to_uv(state, node)
     nodes.clear(state, node)
-    state.nodes[node].props.set_plugin_name(PLUGIN)
+    state.nodes[node].props.set_plugin_name(captured_asset.PLUGIN)
     values: dict[str, Any] = {} if placed is None else {"to_uv": placed}
     for name, path in asset.maps.items():
         file = str(path.absolute())

@@ -42,6 +42,8 @@ def parser_config(*, strict: bool = False) -> Any:
     Args:
         strict: a property that no plugin asked for is an error, not silence.
     """
+    import pipeline.scene.captured  # noqa: F401  (its import registers the plugin, and needs the variant)
+
     config = mi.parser.ParserConfig(mi.variant() or "")
     config.merge_equivalent = config.merge_meshes = config.parallel = False
     config.unused_properties = config.unused_parameters = mi.LogLevel.Error if strict else mi.LogLevel.Debug
