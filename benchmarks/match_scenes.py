@@ -6,6 +6,7 @@ Needs Mitsuba with a variant set.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.match_tasks import Task
 from benchmarks.scenes.match_meshes import hare, mug, write_obj
 from pipeline.config.shot import Shot
+from pipeline.match.estimators import gradient
 from pipeline.match.losses import Loss
 from pipeline.match.minimise import Bounds
 from pipeline.match.mitsuba_gradients import MitsubaGradient
@@ -24,9 +26,10 @@ from pipeline.match.objective import Objective
 from pipeline.match.parameters import bounds_of
 from pipeline.match.plate import Plate
 from pipeline.match.renders import Renders
+from pipeline.match.samplers import Sampling, draw_hessian
 from pipeline.scene.freeze import freeze
 
-__all__ = ["SUBJECTS", "Size", "Subject", "rendered"]
+__all__ = ["SUBJECTS", "Size", "Subject", "full_hessian_seconds", "plateau", "rendered"]
 
 Array = NDArray[np.float64]
 
@@ -49,6 +52,11 @@ class Size:
     spp: int = 8
     plate_spp: int = 256
     judge_spp: int = 64
+
+    @property
+    def name(self) -> str:
+        """`64x48x8`."""
+        return f"{self.width}x{self.height}x{self.spp}"
 
 
 @dataclass(frozen=True)
@@ -126,11 +134,6 @@ TEXTURE = _scene(
 )
 
 
-def _either_side(low: float, high: float) -> Callable[[np.random.Generator], Array]:
-    """One number between the two, up or down."""
-    return lambda rng: np.array([rng.uniform(low, high) * rng.choice([-1.0, 1.0])])
-
-
 def _around(truth: Sequence[float], low: Sequence[float], high: Sequence[float]) -> Callable[..., Array]:
     """Off the truth by so much in each parameter, up or down."""
 
@@ -153,11 +156,11 @@ SUBJECTS: dict[str, Subject] = {
     for each in (
         Subject(
             "MUG",
-            "a mug's turn about the vertical, whose handle is hidden at first, n = 1",
+            "a mug's turn about the vertical, whose handle is hidden behind it at first, n = 1",
             MUG,
             ("mug.rotate:y",),
             np.array([0.0]),
-            _either_side(100.0, 150.0),
+            lambda rng: rng.uniform(75.0, 105.0, 1),
             np.array([60.0]),
             (0.75, 0.02),
             1500,
@@ -230,7 +233,53 @@ def rendered(subject: Subject, size: Size, folder: Path) -> Task:
         error,
         autodiff,
         subject.about,
+        size.name,
     )
+
+
+def plateau(subject: Subject, size: Size, folder: Path, *, starts: int) -> dict[str, float]:
+    """Gradients at starts on a plateau over those half a scale off the truth, where the picture changes.
+
+    Returns:
+        `autodiff`: of Mitsuba's own gradient, medians; `sampled`: of the smoothed one at the first σ.
+    """
+    task = rendered(subject, size, folder)
+    assert task.autodiff is not None
+    rng = np.random.default_rng(17)
+    f, scale = task.loss, subject.scale
+
+    def smoothed(theta: Array, seed: int) -> float:
+        estimate = gradient(
+            lambda rows, key: f(rows * scale, key), theta / scale, task.sigma[0], samples=16, rng=rng, seed=seed
+        )
+        return float(np.linalg.norm(estimate.value))
+
+    def own(theta: Array, seed: int) -> float:
+        estimate = task.autodiff(f, theta / scale, task.sigma[0], rng, seed)
+        return float(np.linalg.norm(estimate.value))
+
+    far = [task.start(seed) for seed in range(starts)]
+    near = [subject.truth + 0.5 * scale * rng.choice([-1.0, 1.0], len(scale)) for _ in range(starts)]
+    found = {}
+    for name, slope in (("autodiff", own), ("sampled", smoothed)):
+        there, here = (np.median([slope(theta, seed) for seed, theta in enumerate(at)]) for at in (far, near))
+        found[name] = float(there / here)
+    return found
+
+
+def full_hessian_seconds(subject: Subject, size: Size, folder: Path, *, elements: int) -> float:
+    """Seconds of one full Hessian by elements, one antithetic pair each: some of them timed, by the number of all."""
+    task = rendered(subject, size, folder)
+    n, rng = task.n, np.random.default_rng(18)
+    theta, seconds = task.start(0), []
+    for _ in range(elements + 1):
+        i, j = (int(index) for index in rng.integers(n, size=2))
+        began = time.perf_counter()
+        draw = draw_hessian(rng, 1, n, Sampling.ELEMENT, (i, j))
+        offset = task.sigma[0] * subject.scale * draw.z[0]
+        task.loss(np.array([theta - offset, theta + offset]), 0)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds[1:]) * n * (n + 1) / 2)
 
 
 def renders_of(subject: Subject, size: Size, folder: Path) -> Renders:

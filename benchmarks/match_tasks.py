@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.match.descent import GradientOf
 from pipeline.match.estimators import BlackBox
-from pipeline.match.minimise import Bounds
+from pipeline.match.minimise import Bounds, Record, Stopping, minimise
+
+if TYPE_CHECKING:
+    from benchmarks.match_methods import Contender
 
 __all__ = ["Task", "boxes", "quad"]
 
@@ -32,6 +36,7 @@ class Task:
         error: θ → error of a fresh, unsmoothed picture; its start value is what reductions are of.
         autodiff: Mitsuba's own gradient, where there is a renderer.
         about: one line.
+        size: of its pictures, for names of files.
     """
 
     key: str
@@ -44,11 +49,25 @@ class Task:
     error: Callable[[Array], float]
     autodiff: GradientOf | None = None
     about: str = ""
+    size: str = "-"
 
     @property
     def n(self) -> int:
         """Parameters."""
         return len(self.truth)
+
+    def takes(self, method: Contender) -> bool:
+        """Whether a method can run it at all."""
+        return method.fits(self)
+
+    def solve(self, method: Contender, number: float, seed: int, note: Callable[[Record], bool]) -> str:
+        """Searches from the start of `seed`; `note` is told of each step, and calls it off. Why it ended."""
+        optimiser, schedule = method.make(self, number)
+        stopping = Stopping(self.evaluations, threshold=0.0, tolerance=0.0)
+        start = self.start(seed)
+        return minimise(
+            self.loss, start, optimiser, schedule, bounds=self.bounds, stopping=stopping, seed=seed, on_step=note
+        ).reason
 
     def distance(self, theta: Array) -> float:
         """Parameter error: length of what is left, in scales."""

@@ -1,7 +1,8 @@
 """Trials of the matching benchmark: one method on one task from one start; kept, so that a run that stopped goes on.
 
-A trial is a file of its own, named by all that it depends on. Figures are what it took until an error had fallen by 90,
-99 and 99.9 % for good; a trial that never got there counts its whole budget.
+A trial is a file of its own, named by what was tried: task, size, method and its one free number, seed, budget. Figures
+are what it took until an error had fallen by 90, 99 and 99.9 % for good; a trial that never got there counts its whole
+budget.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,13 +19,14 @@ import numpy as np
 from benchmarks.match_methods import Contender
 from benchmarks.match_tasks import Task
 from pipeline.errors import PenumbraError
-from pipeline.match.minimise import Record, Stopping, minimise
+from pipeline.match.minimise import Record
 
-__all__ = ["REDUCTIONS", "Trial", "run", "trials"]
+__all__ = ["REDUCTIONS", "Trial", "kept", "run", "trials"]
 
 REDUCTIONS = (0.9, 0.99, 0.999)
-FORMAT = 1  # of the files; another number makes them anew
+FORMAT = 2  # of the files; another number makes them anew
 ERRORS = 60  # pictures judged per trial, at most
+STEADY = 6  # steps in a row that end a trial
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Trial:
     """What came of one trial.
 
     Attributes:
+        number: the method's free one.
         reached: by reduction (`"0.99"`) and space (`parameter`, `picture`): evaluations, gradients, seconds and idle
             seconds (not spent rendering), or None where it was never reached.
         budget: the same four, of the whole trial.
@@ -42,6 +45,7 @@ class Trial:
 
     task: str
     method: str
+    number: float
     seed: int
     reached: dict[str, dict[str, list[float] | None]]
     budget: list[float]
@@ -56,16 +60,21 @@ class Trial:
         return (self.budget[what], False) if found is None else (found[what], True)
 
 
-def trials(task: Task, methods: Iterable[Contender], seeds: Iterable[int], folder: Path) -> list[Trial]:
-    """Trials that were kept, and those that are run now."""
-    return [_kept(task, method, seed, folder) for method in methods if method.fits(task) for seed in seeds]
+def trials(task: Task, methods: Iterable[Contender], seeds: Iterable[int], folder: Path) -> Iterator[Trial]:
+    """Trials that were kept, and those that are run now: all methods from one start, then from the next."""
+    for seed in seeds:
+        for method in methods:
+            if task.takes(method):
+                yield kept(task, method, method.number(task.key), seed, folder)
 
 
-def _kept(task: Task, method: Contender, seed: int, folder: Path) -> Trial:
-    path = folder / f"v{FORMAT}.{task.key}.{method.key}.{seed}.{task.evaluations}.json"
+def kept(task: Task, method: Contender, number: float, seed: int, folder: Path) -> Trial:
+    """One trial, run now if it was not kept."""
+    name = f"v{FORMAT}.{task.key}.{task.size}.{method.key}.{number:g}.{seed}.{task.evaluations}.json"
+    path = folder / name
     if path.exists():
         return Trial(**json.loads(path.read_text()))
-    made = run(task, method, seed)
+    made = run(task, method, number, seed)
     folder.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(asdict(made)))
@@ -73,34 +82,28 @@ def _kept(task: Task, method: Contender, seed: int, folder: Path) -> Trial:
     return made
 
 
-def run(task: Task, method: Contender, seed: int) -> Trial:
+def run(task: Task, method: Contender, number: float, seed: int) -> Trial:
     """One trial."""
-    optimiser, schedule = method.make(task)
     start = task.start(seed)
+    near = task.distance(start) * (1 - REDUCTIONS[-1]) / 10
     history: list[Record] = []
+
+    def note(record: Record) -> bool:
+        """Keeps a step; True once nothing is left to be reached."""
+        history.append(record)
+        return len(history) >= STEADY and all(task.distance(r.theta) < near for r in history[-STEADY:])
+
     began = time.perf_counter()
     try:
-        result = minimise(
-            task.loss,
-            start,
-            optimiser,
-            schedule,
-            bounds=task.bounds,
-            stopping=Stopping(task.evaluations, threshold=0.0, tolerance=0.0),
-            seed=seed,
-            on_step=lambda record: _noted(record, history, task),
-        )
-        reason = result.reason
+        reason = task.solve(method, number, seed, note)
     except PenumbraError as error:
         reason = str(error)
     seconds = time.perf_counter() - began
     last = history[-1] if history else None
-    budget = [
-        float(task.evaluations),
-        float(last.gradients if last else 0),
-        seconds,
-        last.idle if last else seconds,
-    ]
+    # What ended before its time, without success, counts as if it had gone on at the same pace.
+    share = task.evaluations / max(last.evaluations if last else 1, 1)
+    gradients, idle = (float(last.gradients), last.idle) if last else (0.0, seconds)
+    budget = [float(task.evaluations), *(max(share, 1.0) * value for value in (gradients, seconds, idle))]
     first = task.distance(start), task.error(start)
     shown = _thinned(history)
     pictures = {record.evaluations: task.error(record.theta) / first[1] for record in shown}
@@ -116,15 +119,7 @@ def run(task: Task, method: Contender, seed: int) -> Trial:
         for reduction in REDUCTIONS
     }
     end = task.error(last.theta if last else start) / first[1]
-    return Trial(task.key, method.key, seed, reached, budget, path, end, reason)
-
-
-def _noted(record: Record, history: list[Record], task: Task) -> bool:
-    """Keeps a step; True once nothing is left to be reached."""
-    history.append(record)
-    recent = history[-6:]
-    done = task.distance(task.start(0)) * (1 - REDUCTIONS[-1]) / 10
-    return len(recent) == 6 and all(task.distance(r.theta) < done for r in recent)
+    return Trial(task.key, method.key, number, seed, reached, budget, path, end, reason)
 
 
 def _reached(history: list[Record], errors: list[float], reduction: float) -> list[float] | None:

@@ -1,5 +1,4 @@
-"""A match from end to end: freeze the shot, read the plate, leave out what changes nothing, look around, search, polish,
-judge.
+"""A match from end to end: freeze the shot, read the plate, leave out what changes nothing, search, judge.
 
 Needs Mitsuba with a variant set.
 """

@@ -124,10 +124,10 @@ def draw_gradient(
 def _aggregate_gradient(rng: np.random.Generator, samples: int, dimensions: int) -> Draw:
     """Samples of the mixture in groups of n: what one draw is turned into by shifting its numbers along the dimensions.
 
-    Shifts and changes of sign leave the mixture's density as it is, so that each sample by itself is one of the mixture.
-    A group of n has drawn each element once, and has seen each number along each dimension: on a linear function the
-    estimate of a whole group is the gradient, but for what signs leave between dimensions, times one number. Rows of a
-    Hadamard matrix are the signs, which leaves nothing where n is 1 or 2.
+    Shifts and changes of sign leave the mixture's density as it is: each sample by itself is one of the mixture. A
+    group of n has drawn each element once, and has seen each number along each dimension. On a linear function the
+    estimate of a whole group is the gradient times one number, but for what signs leave between dimensions: rows of a
+    Hadamard matrix, which leave nothing where n is 1 or 2.
     """
     each = min(samples, dimensions)
     groups = -(-samples // each)

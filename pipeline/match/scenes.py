@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 
 def film(spec: SceneSpec, directory: Path) -> tuple[int, int]:
-    """Width and height that a frame is rendered at, in pixels: the shot's resolution, or that of the scene's own film."""
+    """(width, height) that a frame is rendered at: the shot's resolution, or that of the scene's own film."""
     from pipeline.scene.load import DEFAULT_SIZE, film_size
 
     if spec.resolution is not None:

@@ -1,5 +1,5 @@
-"""Textures by Mitsuba's own gradients: where many parameters change values and nothing moves, samples need more pictures
-than there are texels, and differentiation two.
+"""Textures by Mitsuba's own gradients: where many parameters change values and nothing moves, sampling needs more
+pictures than there are texels, and differentiation two.
 
 Needs Mitsuba with a variant set that differentiates.
 """
