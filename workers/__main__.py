@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="device to render with")
     made.add_argument("--slots", type=int, default=1, help="child processes, each with the whole device")
     made.add_argument("--name", help="unique in the farm; by default made from the host, the device and the process")
-    made.add_argument("--queues", default="light,denoise,render", help="kinds of tasks to take")
+    made.add_argument("--queues", default="light,denoise,render,train", help="kinds of tasks to take")
     made.add_argument("--pools", default="", help="pools, by commas; without any it takes jobs of no pool")
     made.add_argument("--tags", default="", help="tags, by commas, that jobs may ask for")
     made.add_argument("--memory", type=float, metavar="GIB", help="of the device, for each slot; by default measured")
@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         PenumbraError: a wrong option, no broker, or no device.
     """
+    from pipeline.capture import weights as captured
     from pipeline.config.farm import load_farm
     from pipeline.denoise.weights import fingerprint, shipped, together
     from pipeline.device import with_weights
@@ -80,9 +81,14 @@ def run(options: argparse.Namespace) -> int:
     if farm.broker_url is None:
         raise FarmError("a worker needs a broker: --broker redis://…, PIPELINE_BROKER_URL, or a farm profile")
     kinds = [kind.strip() for kind in options.queues.split(",")]
+    learns = find_spec("torch") is not None
+    if options.engine == "mitsuba" and not learns and "train" in kinds:
+        print("worker: no tasks of the kind train are taken, as the package torch is not installed", file=sys.stderr)
+        kinds.remove("train")
     rehearsal = recipes_rehearsal.environment()
     rendering = [mitsuba_environment(options.device)] if options.engine == "mitsuba" else []
-    weights = {preset: fingerprint(preset) for preset in shipped()} if find_spec("torch") is not None else {}
+    weights = {preset: fingerprint(preset) for preset in shipped()} if learns else {}
+    materials = captured.fingerprints() if learns else {}
     served = [
         *rendering,
         *(
@@ -90,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
             for each in rendering
             for names in (together() if weights else ())
         ),
+        *(with_weights(each, {name: materials[name]}) for each in rendering for name in materials),
         rehearsal,
     ]
     Hours.parse(options.hours)  # refuses what it cannot read
@@ -98,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
         stores=tuple(open_store(url).url for url in options.store or [farm.store]),
         device=options.device,
         environments=tuple(str(environment["key"]) for environment in (*rendering, rehearsal)),
-        weights=weights,
+        weights={**weights, **materials},
         queues=tuple(
             queue_name(kind, device_of(environment), str(environment["key"]))
             for kind in sorted(kinds, key=lambda kind: KINDS.index(kind) if kind in KINDS else 0)

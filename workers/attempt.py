@@ -188,6 +188,10 @@ def recipe_of(job: Job) -> Make:
         from pipeline.farm import recipes_rehearsal
 
         return recipes_rehearsal.make
+    if job.engine == "errand":
+        from pipeline.farm import recipes_errand
+
+        return recipes_errand.make
     from pipeline.farm import recipes
 
     return recipes.make

@@ -20,7 +20,7 @@ class WorkerSettings:
         stores: URLs of the product stores whose jobs it takes and sweeps.
         device: what it was told to use, `cpu` or `cuda:0`.
         environments: keys of the environments whose jobs it takes.
-        weights: fingerprints, by preset, of the networks that it can denoise with: none without torch.
+        weights: fingerprints, by preset, of the networks that it can run: none without torch.
         queues: names of the queues that it serves, in the order in which it looks at them, for tasks that require
             nothing.
         slots: how many children it has.

@@ -10,7 +10,7 @@ from celery import shared_task
 
 from workers.run import TaskFailed, desk
 
-__all__ = ["denoise", "light", "render"]
+__all__ = ["denoise", "light", "render", "train"]
 
 
 @shared_task(name="penumbra.light", throws=(TaskFailed,))
@@ -28,4 +28,10 @@ def render(store: str, job: str, task: str) -> str:
 @shared_task(name="penumbra.denoise", throws=(TaskFailed,))
 def denoise(store: str, job: str, task: str) -> str:
     """A denoised frame, a deliverable."""
+    return desk().perform(store, job, task)
+
+
+@shared_task(name="penumbra.train", throws=(TaskFailed,))
+def train(store: str, job: str, task: str) -> str:
+    """A part of an errand: a material, a stretch of a training."""
     return desk().perform(store, job, task)

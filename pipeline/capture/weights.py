@@ -9,12 +9,13 @@ imports torch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-__all__ = ["card", "directory", "install", "name_of", "path", "shipped"]
+__all__ = ["card", "directory", "fingerprints", "install", "name_of", "path", "shipped"]
 
 
 def directory() -> Path:
@@ -36,6 +37,16 @@ def shipped() -> tuple[str, ...]:
     """Names of the weights that are there with their model card, in alphabetical order."""
     found = sorted(file.stem for file in directory().glob("*.safetensors"))
     return tuple(name for name in found if path(name).with_suffix(".json").is_file())
+
+
+def fingerprints() -> dict[str, str]:
+    """What tells the shipped weights from all others: BLAKE2b-128 of each file, by `capture/NAME`, as jobs carry it."""
+    found = {}
+    for name in shipped():
+        with path(name).open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+        found[f"capture/{name}"] = digest.hexdigest()
+    return found
 
 
 def card(name: str) -> dict[str, Any]:

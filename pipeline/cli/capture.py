@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import json_option
+from pipeline.cli.options import farm_option, farm_settings, json_option
 from pipeline.errors import AssetError, ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.capture.run import Order
 
 __all__ = ["capture", "check_packages"]
 
@@ -54,6 +58,9 @@ def _numbers(option: str, text: str, count: int) -> list[float]:
 @click.option("--movie/--no-movie", default=True, show_default=True, help="A movie of a turning light.")
 @click.option("--name", help="Of the material.  [default: DIR's]")
 @click.option("--threads", type=int, help="CPU threads.  [default: all]")
+@click.option("--on-farm", is_flag=True, help="With --each: a task of the farm for each photograph.")
+@farm_option
+@click.option("--detach", is_flag=True, help="With --on-farm: do not wait; the same command again fetches them.")
 @json_option
 def capture(
     photographs: tuple[Path, ...],
@@ -69,6 +76,9 @@ def capture(
     movie: bool,
     name: str | None,
     threads: int | None,
+    on_farm: bool,
+    farm: str | None,
+    detach: bool,
     as_json: bool,
     **settings: Any,
 ) -> int:
@@ -76,9 +86,11 @@ def capture(
 
     PHOTO is a JPEG, PNG, TIFF, EXR or camera raw file, or a folder of them. Several show one material and the same
     patch of it, unless --each. The patch is the printed card's window (pipeline assets card), what --corners or --crop
-    say, or the whole picture. With --each, photographs that cannot be used are told and left out. Exits with 0: done,
-    1: failed, 2: bad input.
+    say, or the whole picture. With --each, photographs that cannot be used are told and left out. --on-farm sends
+    them to the farm, or to local workers where none is configured. Exits with 0: done, 1: failed, 2: bad input.
     """
+    if (on_farm and not each) or (detach and not on_farm):
+        raise click.UsageError("the farm makes a material of each photograph: --on-farm --each [--detach]")
     check_packages("torch", "cv2")
     import torch
 
@@ -99,6 +111,9 @@ def capture(
         exposure=exposure,
     )
     found = tuple(photographs_below(photographs))
+    if on_farm:
+        shared = Order(found, out, Wishes("", size, tile, movie), region, **settings)
+        return _on_farm(found, shared, farm, wait=not detach, as_json=as_json)
     orders = [((path,), out / path.stem, path.stem) for path in found] if each else [(found, out, name or out.name)]
     records, refused = {}, 0
     for paths, folder, called in orders:
@@ -119,3 +134,28 @@ def capture(
         document = [{"directory": folder, **record} for folder, record in records.items()]
         click.echo(json.dumps(document if each else document[0], indent=2, ensure_ascii=False))
     return AssetError.exit_code if refused else 0
+
+
+def _on_farm(found: Sequence[Path], order: Order, farm: str | None, *, wait: bool, as_json: bool) -> int:
+    """Has the farm make a material of each photograph."""
+    from pipeline.capture.run import summary
+    from pipeline.cli.live import Live
+    from pipeline.farm import capturing, carry_out
+
+    service = carry_out.place(farm_settings(farm), wait=wait)
+    with Live() as live:
+        made = capturing.capture(
+            found, order, service, wait=wait, show=live.show, say=lambda line: click.echo(line, err=True)
+        )
+    for folder, record in made.records.items():
+        click.echo(f"{folder}: {summary(record)}", err=True)
+        if not as_json:
+            click.echo(folder)
+    for file, reason in made.refused.items():
+        click.echo(f"pipeline: {file}: {reason}", err=True)
+    if as_json:
+        told = [{"directory": str(folder), **record} for folder, record in made.records.items()]
+        click.echo(
+            json.dumps({"job": made.job, "state": made.state, "materials": told, "refused": made.refused}, indent=2)
+        )
+    return 1 if made.state in ("failed", "cancelled") else 0

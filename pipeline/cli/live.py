@@ -110,7 +110,7 @@ class Live:
 
 def summary(job: JobSnapshot) -> str:
     """One line of a job: state, frames, share, rate of samples, time left with its interval, and what that costs."""
-    words = [job.state, f"{job.done}/{len(job.frames)} frames"]
+    words = [job.state, f"{job.done}/{len(job.frames)} {'parts' if job.errand else 'frames'}"]
     if job.state not in ("done", "failed"):
         words.append(f"{job.fraction:.0%}")
     if job.absent:
@@ -118,7 +118,7 @@ def summary(job: JobSnapshot) -> str:
     if job.state == "running":
         told = job.forecast
         if told is not None:
-            if told.samples.middle > 0.0 and told.seconds.middle > 0.0:
+            if told.samples.middle > 0.0 and told.seconds.middle > 0.0 and not job.errand:
                 words.append(f"{magnitude(told.samples.middle / told.seconds.middle)}samples/s")
             words.append(f"ETA {span(told.seconds)}")
             if told.cost is not None:
@@ -150,12 +150,19 @@ def frame_rows(frames: Sequence[FrameSnapshot], job: JobSnapshot) -> Iterator[tu
     for frame in frames:
         yield (
             str(frame.frame),
-            frame.state + (" (degraded)" if frame.degraded else ""),
+            _words(frame, job),
             "" if frame.round is None else f"{frame.round + 1}/{job.rounds}",
             "" if frame.spp is None else f"{frame.spp:.0f}",
             "" if frame.error is None else f"{frame.error:.4f}",
             "" if frame.error_p99 is None else f"{frame.error_p99:.4f}",
         )
+
+
+def _words(frame: FrameSnapshot, job: JobSnapshot) -> str:
+    """What state a frame is in; a part of an errand is not rendered."""
+    if job.errand and frame.state == "rendering":
+        return "working"
+    return frame.state + (" (degraded)" if frame.degraded else "")
 
 
 def magnitude(number: float) -> str:

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import json_option
+from pipeline.cli.options import farm_option, farm_settings, json_option
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.config.shot import Shot
+    from pipeline.radiosity.errand import Wanted
     from pipeline.radiosity.train import Progress
 
 __all__ = ["preview"]
@@ -51,6 +55,9 @@ PORT = 8080
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the viewer listens on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0: a free one.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads of the network.  [default: all]")
+@click.option("--on-farm", is_flag=True, help="Train as tasks of the farm, then go on here.")
+@farm_option
+@click.option("--detach", is_flag=True, help="With --on-farm: do not wait; the same command again fetches the cache.")
 @json_option
 def preview(
     shot: str,
@@ -75,19 +82,27 @@ def preview(
     host: str,
     port: int,
     threads: int | None,
+    on_farm: bool,
+    farm: str | None,
+    detach: bool,
     as_json: bool,
 ) -> int:
     """Look at a shot from anywhere: train a cache of its light, and open a viewer or write a picture or a movie.
 
     SHOT is a name, a folder or a shot.yaml. Nothing is rendered beforehand; the cache learns from the scene alone, and
     is kept in previews/<shot>: an unchanged scene finds it again, and one whose lights or materials were changed begins
-    with it. Exits with 0: done, 1: failed, 2: bad input.
+    with it. --on-farm trains on the farm, or on local workers where none is configured. Exits with 0: done, 1: failed,
+    2: bad input.
     """
     from pipeline.config.load import load_shot
 
     if camera_path is not None and out is None:
         raise click.UsageError("--camera-path makes a movie: say where, with --out FILE.mp4")
-    if serve is False and out is None and steps is None and minutes is None:
+    if detach and not on_farm:
+        raise click.UsageError("--detach leaves the training to a farm: add --on-farm")
+    if on_farm and (minutes is not None or cache is not None or fresh):
+        raise click.UsageError("the farm trains so many --steps, and keeps what it has: no --minutes, --cache, --fresh")
+    if serve is False and out is None and steps is None and minutes is None and not on_farm:
         raise click.UsageError("--no-serve leaves nothing to do: add --out FILE, --steps N or --minutes M")
     loaded = load_shot(shot, {} if preset is None else {"preview.preset": preset})
     size = None if resolution is None else _size(resolution)
@@ -117,7 +132,14 @@ def preview(
         exposure=exposure,
         resolution=size,
     )
-    errand = Errand(loaded, wanted, Path(FOLDER) / loaded.shot, say=say, on_progress=_Line())
+    folder = Path(FOLDER) / loaded.shot
+    errand = Errand(loaded, wanted, folder, say=say, on_progress=_Line())
+    if on_farm:
+        jobs = _train_on_farm(loaded, wanted, folder, farm, wait=not detach, say=say)
+        if detach:
+            if as_json:
+                click.echo(json.dumps({"shot": loaded.shot, "jobs": jobs}))
+            return 0
     document: dict[str, Any] = (
         {"shot": loaded.shot, **errand.made()} if out or serve is False else {"shot": loaded.shot}
     )
@@ -129,6 +151,21 @@ def preview(
     elif out is not None:
         click.echo(out)
     return 0
+
+
+def _train_on_farm(
+    shot: Shot, wanted: Wanted, folder: Path, farm: str | None, *, wait: bool, say: Callable[[str], None]
+) -> list[str]:
+    """Has the farm train what the shot's folder of caches lacks; ids of the jobs."""
+    from pipeline.cli.live import Live
+    from pipeline.farm import carry_out, previewing
+    from pipeline.radiosity.errand import ALONG
+
+    frames = previewing.frames_of(shot, wanted.frame, along=wanted.camera_path == ALONG)
+    training = previewing.Training(shot, frames, wanted.steps, wanted.guiding, wanted.optimizer, wanted.seed)
+    service = carry_out.place(farm_settings(farm), wait=wait)
+    with Live() as live:
+        return previewing.train(training, folder, service, wait=wait, show=live.show, say=say)
 
 
 class _Line:

@@ -21,7 +21,7 @@ from pipeline.cli.options import farm_option
 @click.option("--tags", default="", help="Tags, by commas, that jobs may ask for.")
 @click.option("--memory", type=click.FloatRange(min=0, min_open=True), metavar="GIB", help="Of the device, for a slot.")
 @click.option("--hours", default="", help="Take tasks in these hours alone: 'mon-fri 19:00-08:00, sat-sun'.")
-@click.option("--queues", default="light,denoise,render", show_default=True, help="Kinds of tasks to take.")
+@click.option("--queues", default="light,denoise,render,train", show_default=True, help="Kinds of tasks to take.")
 @click.option("--no-events", is_flag=True, help="Tell monitors such as Flower nothing.")
 @click.option(
     "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO", show_default=True

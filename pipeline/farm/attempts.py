@@ -274,11 +274,11 @@ def failure(store: Store, directory: str, task: str) -> Failure:
 
 
 def unpark(store: Store, directory: str, task: str) -> None:
-    """Removes the mark of a parked task, and of the frame that was given up for it; the attempts stay as they are."""
+    """Removes the mark of a parked task, and of the frames that were given up for it; the attempts stay as they are."""
     store.delete(f"{directory}/{names.failure(task)}")
-    frame = names.parse(task).frame
-    gone = [names.absent(frame)] if frame is not None else []
-    if frame is None:  # a budget: every frame that waits for it was given up
+    parsed = names.parse(task)
+    gone = [names.absent(parsed.frame)] if parsed.frame is not None else []
+    if parsed.frame is None or parsed.kind == "parts":  # a budget, a part: what waits for it was given up with it
         gone = [name[len(directory) + 1 :] for name in store.list(f"{directory}/absent/")]
     for name in gone:
         store.delete(f"{directory}/{name}")

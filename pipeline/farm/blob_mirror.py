@@ -81,11 +81,12 @@ def fetch_frame(store: Store, job: Job, frame: Frame | None) -> Path:
 
 
 def blobs_of_frame(job: Job, frame: Frame | None) -> set[str]:
-    """Blobs that a task of a frame may load: its scene and those beside it, which motion needs, and what the config
-    names (painted maps, references). Of a task of no frame, the latter alone."""
+    """Blobs that a task of a frame may load: its scene and those beside it, which motion needs, and what the config or
+    an errand names (painted maps, references, photographs). Of a task of no frame, the latter alone."""
     near = set() if frame is None else {EVERY_FRAME, *(str(number) for number in (frame - 1, frame, frame + 1))}
     scenes = [scene for key, scene in job.scenes.items() if key in near]
-    return blobs_of(job.config, scenes)
+    about = {} if job.errand is None else {"settings": job.errand.settings, "item": job.errand.items.get(str(frame))}
+    return blobs_of([job.config, about], scenes)
 
 
 def blobs_of(config: Any, scenes: Iterable[Any]) -> set[str]:

@@ -133,7 +133,7 @@ class Board:
         self._listed.clear()
         for frame in self.plan.frames:
             # A finished frame is not listed: where neighbours need it, single products are asked for.
-            if not self.exists(names.frame_product(frame)):
+            if not self.exists(self.plan.goal(frame)):
                 self._known |= self.products.listed(frame)
                 self._listed.add(frame)
             keep()
@@ -145,7 +145,7 @@ class Board:
 
     def relist(self, frames: int) -> None:
         """Lists a few frames more, those whose turn it is, and enters what nobody has reported."""
-        wanted = [frame for frame in self.plan.frames if names.frame_product(frame) not in self._known]
+        wanted = [frame for frame in self.plan.frames if self.plan.goal(frame) not in self._known]
         for _ in range(min(frames, len(wanted))):
             self._relist_at = (self._relist_at + 1) % len(wanted)
             frame = wanted[self._relist_at]

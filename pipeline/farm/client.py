@@ -156,7 +156,7 @@ class Farm:
 
     def unserved(self, job: Job) -> list[str]:
         """Queues of a job that no live worker serves now, so that it waits for one."""
-        from pipeline.farm.queues import KINDS, device_of, queue_name
+        from pipeline.farm.queues import device_of, queue_name
         from pipeline.farm.requirements import Offer, requirement
 
         state, device = self.control(job), device_of(job.environment)
@@ -164,7 +164,7 @@ class Farm:
         ours = [worker for worker in self.workers() if self.store.url in worker["stores"]]
         working = [(worker["queues"], Offer.of(worker)) for worker in ours if worker["state"] == "working"]
         found = []
-        for kind in KINDS:
+        for kind in job.queue_kinds:
             plain = queue_name(kind, device, job.environment_key)
             wanted = requirement(terms, state.barred, kind)
             if not any(plain in queues and wanted.met_by(offer) for queues, offer in working):
@@ -271,8 +271,10 @@ class Farm:
         """These frames are not wanted any more.
 
         Raises:
-            FarmError: the job has none of them, or no others.
+            FarmError: the job has none of them, or no others, or they are parts that go on from each other.
         """
+        if job.errand is not None and job.errand.chained:
+            raise FarmError(f"{job.id}: each part goes on from the one before, so that none can be skipped")
         wanted = set(jobs.wanted_frames(job, self.control(job)))
         named = sorted(wanted.intersection(frames))
         if not named:

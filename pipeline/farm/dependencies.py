@@ -9,6 +9,7 @@
     stop(f) ← the samples(f, r) without slices, error(f, r−1)
     frames(f) ← stop(f) = R, buffers(f, R), denoised(f, R), error(f, R)
     report ← frames(f) or absent(f) of every frame
+    parts(n) ← nothing, or parts(n−1) in a chain; and report ← parts(n) in place of frames: in an errand
 
 A frame that cannot be made has the mark `absent/f`. Its neighbours read the buffers of it that they name if those were
 made, and go on without it if not; so with frames that were skipped. A budget leaves both out.
@@ -161,6 +162,9 @@ class Dependencies:
             return self._budget_inputs(r)
         if f is None or name.kind not in names.TASK_KINDS:
             raise ProductError(f"{task}: this is a mark of the farm, not a task")
+        if name.kind == "parts":
+            before = self.job.before(f)
+            return [] if before is None else [names.part(before)]
         if name.kind == "stop":
             after = self.stopping_round(f)
             return None if after is None else [names.samples(f, after), *([names.error(f, after - 1)] if after else [])]
@@ -194,7 +198,7 @@ class Dependencies:
     def _report_inputs(self) -> list[str] | None:
         found = []
         for frame in self.job.frames:
-            name = names.frame_product(frame)
+            name = self.job.goal(frame)
             if not self.has(name):
                 name = names.absent(frame)
                 if not self.has(name):
@@ -232,10 +236,10 @@ class Dependencies:
                     f"frame {f}: {names.samples(f, self.job.rounds)} goes beyond the job's {self.job.rounds} rounds"
                 )
             return [undecided]
-        return [names.frame_product(frame) for frame in self.job.frames if not self.is_accounted(frame)]
+        return [self.job.goal(frame) for frame in self.job.frames if not self.is_accounted(frame)]
 
     def is_accounted(self, frame: Frame) -> bool:
-        return self.has(names.frame_product(frame)) or self.has(names.absent(frame))
+        return self.has(self.job.goal(frame)) or self.has(names.absent(frame))
 
     def report_is_current(self) -> bool:
         """The report is there, and speaks of the frames that exist."""
@@ -245,7 +249,7 @@ class Dependencies:
         told = facts.get("frames")
         if told is None:
             return True
-        there = [frame for frame in self.job.frames if self.has(names.frame_product(frame))]
+        there = [frame for frame in self.job.frames if self.has(self.job.goal(frame))]
         return sorted(told) == sorted(there) and all(self.is_accounted(frame) for frame in self.job.frames)
 
     def dependants(self, done: str) -> Iterator[str]:
@@ -296,7 +300,9 @@ class Dependencies:
             if (q := next(undecided, None)) is not None:
                 yield from self._budget_if_last(q, f)
             yield from self._report_if_last(f)
-        elif name.kind == "frames":
+        elif name.kind in ("frames", "parts"):
+            if (following := self.job.following(f)) is not None:
+                yield names.part(following)
             yield from self._report_if_last(f)
 
     def _denoised_around(self, frame: Frame, r: int, *, beyond: bool) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -19,6 +19,7 @@ from pipeline.config.terms import Terms
 from pipeline.errors import FarmError
 from pipeline.farm import control, names
 from pipeline.farm.control import Control, ControlState
+from pipeline.farm.errands import Errand, same_parts
 from pipeline.farm.names import Frame, Kind
 from pipeline.farm.reuse import (
     DENOISED_GUIDES,
@@ -55,6 +56,8 @@ log = logging.getLogger(__name__)
 FORMAT: Final = 1
 ACTIVE: Final = "active"
 """Directory of the store with one mark for each job that is not finished: where a sweep starts."""
+
+Engine = Literal["mitsuba", "rehearsal", "errand"]
 
 _RESERVED: Final = frozenset({ACTIVE, BLOBS, "damaged", "farm"})
 _VERSION: Final = re.compile(r"v([0-9]{3}|[1-9][0-9]{3,})")
@@ -129,8 +132,9 @@ class Job(_Model):
         frames: as submitted, in the order in which they are wanted. Later ones are in the control records.
         scenes: `{"*": frozen scene}`, or one per frame; JSON values of `pipeline.scene.spec.FrozenScene`.
         environment: what pixels depend on beside the job, and its `key`, as queues carry it.
-        engine: `mitsuba`, or `rehearsal`.
+        engine: `mitsuba`, or `rehearsal`; `errand` where no frames are rendered.
         rehearsal: what to rehearse, for the engine `rehearsal`.
+        errand: what is to be done in parts, in place of frames; of a rehearsal, in synthetic ones.
         bases: earlier versions that serve products, the newest first.
         replay: the version that this one denoises anew; None for a job that renders.
         created: ISO 8601, UTC.
@@ -147,8 +151,9 @@ class Job(_Model):
     frames: tuple[Frame, ...] = Field(min_length=1)
     scenes: dict[str, dict[str, Any]]
     environment: dict[str, Any]
-    engine: Literal["mitsuba", "rehearsal"] = "mitsuba"
+    engine: Engine = "mitsuba"
     rehearsal: Rehearsal | None = None
+    errand: Errand | None = None
     bases: tuple[Base, ...] = ()
     replay: Replay | None = None
     created: str
@@ -193,6 +198,11 @@ class Job(_Model):
             raise FarmError(f"{self.id}: its terms cannot be used: {error.errors()[0]['msg']}") from error
 
     @property
+    def queue_kinds(self) -> tuple[names.Queue, ...]:
+        """Kinds of queues that its tasks go to."""
+        return ("light", "denoise", "render") if self.errand is None else ("light", "train")
+
+    @property
     def denoises_every_round(self) -> bool:
         """The guide looks at the denoised picture, so that not the last round alone is denoised."""
         if self.rehearsal is not None:
@@ -207,8 +217,9 @@ class Frozen:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     scenes: Mapping[str, Any] = field(default_factory=dict)
-    engine: Literal["mitsuba", "rehearsal"] = "mitsuba"
+    engine: Engine = "mitsuba"
     rehearsal: Rehearsal | None = None
+    errand: Errand | None = None
     replay: Replay | None = None
 
 
@@ -233,6 +244,7 @@ def content_hash(shot: str, frozen: Frozen, *, frames: Iterable[Frame], scenes: 
             "engine": frozen.engine,
             "rehearsal": None if frozen.rehearsal is None else frozen.rehearsal.model_dump(mode="json"),
             "replay": None if frozen.replay is None else frozen.replay.hash,
+            **({} if frozen.errand is None else {"errand": frozen.errand.model_dump(mode="json")}),
         }
     )
 
@@ -371,6 +383,7 @@ def _new(
         environment=dict(frozen.environment),
         engine=frozen.engine,
         rehearsal=frozen.rehearsal,
+        errand=frozen.errand,
         replay=frozen.replay,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         owner=owner,
@@ -378,6 +391,8 @@ def _new(
     )
     if job.replay is not None:
         bases = list(replayed(job, _replayed_version(earlier, job.replay)))
+    elif job.errand is not None:
+        bases = list(_parts_made(job, earlier))
     else:
         bases = [
             base
@@ -385,6 +400,20 @@ def _new(
             if (base := reusable(job, other, frames=frames, earlier_frames=_made(store, other)))
         ]
     return job.model_copy(update={"bases": tuple(bases)})
+
+
+def _parts_made(job: Job, earlier: list[Job]) -> Iterator[Base]:
+    """The earlier versions of an errand that serve parts of it."""
+    assert job.errand is not None
+    for other in earlier:
+        alike = (
+            job.engine == other.engine
+            and job.rehearsal == other.rehearsal
+            and job.environment_key == other.environment_key
+            and scene_identity(job.scenes) == scene_identity(other.scenes)
+        )
+        if alike and other.errand is not None and (same := same_parts(job.errand, other.errand)):
+            yield Base(directory=other.directory, hash=other.hash, kinds=("parts",), frames=same)
 
 
 def _replayed_version(earlier: list[Job], replay: Replay) -> Job:

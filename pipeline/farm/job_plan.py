@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.errors import FarmError
+from pipeline.farm import names
 from pipeline.farm.names import Frame
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class JobPlan:
         held: frames that are wanted later: after an approval, or when another job has made what they wait for. What
             others need of them is made all the same.
         gate: the first round that waits for an approval; None: none does.
+        errand: its frames are the parts of an errand, which are made from nothing.
+        chained: each part is made from the one before it.
     """
 
     frames: tuple[Frame, ...]
@@ -57,6 +60,8 @@ class JobPlan:
     skipped: frozenset[Frame] = frozenset()
     held: frozenset[Frame] = frozenset()
     gate: int | None = None
+    errand: bool = False
+    chained: bool = False
 
     @classmethod
     def of(cls, job: Job, state: ControlState | None = None, *, blocked: Iterable[Frame] = ()) -> JobPlan:
@@ -86,16 +91,18 @@ class JobPlan:
         limits = Limits.of(job)
         skipped = frozenset() if state is None else state.skipped
         terms = job.terms(state)
-        gated = job.replay is None and terms.approve != "no" and not (state is not None and state.approved)
+        renders = job.replay is None and job.errand is None
+        gated = renders and terms.approve != "no" and not (state is not None and state.approved)
         shared = limits.budget_spp is not None and job.replay is None
         first = first_pass(frames, terms.order)
         by_frames = gated and terms.approve == "frames" and first is not None and not shared
         if by_frames and first is not None:
             held |= frozenset(frames).difference(first)
+        chained = job.errand is not None and job.errand.chained
         if job.replay is not None:
             skipped |= frozenset(job.replay.frames).difference(frames)
         return cls(
-            frames=arrange(frames, terms.order),
+            frames=tuple(sorted(frames)) if chained else arrange(frames, terms.order),
             rounds=limits.rounds,
             radius=temporal_radius(job.config) if job.rehearsal is None else job.rehearsal.radius,
             every_round=job.denoises_every_round,
@@ -105,7 +112,21 @@ class JobPlan:
             skipped=skipped,
             held=held,
             gate=1 if gated and not by_frames else None,
+            errand=job.errand is not None,
+            chained=chained,
         )
+
+    def goal(self, frame: Frame) -> str:
+        """What is wanted of a frame: its deliverable, or the part of an errand."""
+        return names.part(frame) if self.errand else names.frame_product(frame)
+
+    def before(self, part: Frame) -> Frame | None:
+        """The part that a part goes on from; None for the first of a chain, and where there is no chain."""
+        return part - 1 if self.chained and part > self.frames[0] else None
+
+    def following(self, part: Frame) -> Frame | None:
+        """The part that goes on from this one; None for the last of a chain, and where there is no chain."""
+        return part + 1 if self.chained and part < self.frames[-1] else None
 
     @cached_property
     def position(self) -> dict[Frame, int]:

@@ -31,7 +31,9 @@ class Limits:
 
     @classmethod
     def of(cls, job: Job) -> Limits:
-        """Those of a job. A rehearsal's first round takes one sample for each of its numbers."""
+        """Those of a job. A rehearsal's first round takes one sample for each of its numbers; an errand has none."""
+        if job.errand is not None:
+            return cls(1, 1)
         rehearsal = job.rehearsal
         if rehearsal is not None:
             return cls(1, 2 ** (rehearsal.rounds - 1), rehearsal.budget_spp, rehearsal.target_error)

@@ -41,6 +41,7 @@ __all__ = [
     "frame_text",
     "log",
     "parse",
+    "part",
     "passes",
     "queue",
     "samples",
@@ -49,10 +50,10 @@ __all__ = [
 
 Frame = int
 Kind = Literal[
-    "samples", "passes", "buffers", "draft", "denoised", "error", "stop", "frames", "report", "budget",
+    "samples", "passes", "buffers", "draft", "denoised", "error", "stop", "frames", "report", "budget", "parts",
     "absent", "failures", "attempts", "logs", "control",
 ]  # fmt: skip
-Queue = Literal["light", "render", "denoise"]
+Queue = Literal["light", "render", "denoise", "train"]
 
 JOB: Final = "job.json"
 REPORT: Final = "report"
@@ -70,6 +71,7 @@ QUEUE_KINDS: Final[dict[Kind, Queue]] = {
     "draft": "denoise",
     "denoised": "denoise",
     "frames": "denoise",
+    "parts": "train",
 }
 """Which queue makes which kind of product."""
 
@@ -153,6 +155,11 @@ def frame_product(frame: Frame) -> str:
     return f"frames/{frame_text(frame)}"
 
 
+def part(number: Frame) -> str:
+    """A part of an errand: see `pipeline.farm.errands`. Parts are numbered as frames are."""
+    return f"parts/{frame_text(number)}"
+
+
 def absent(frame: Frame) -> str:
     """The mark of a frame that cannot be made."""
     return f"absent/{frame_text(frame)}"
@@ -203,6 +210,7 @@ _EXPRESSIONS: Final[dict[Kind, str]] = {
     "error": rf"rounds/{_FRAME}/{_ROUND}/error",
     "stop": rf"stop/{_FRAME}",
     "frames": rf"frames/{_FRAME}",
+    "parts": rf"parts/{_FRAME}",
     "absent": rf"absent/{_FRAME}",
     "report": REPORT,
     "budget": rf"budget/{_ROUND}",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Permits", "permits_of"]
 
-_LIMITED_PER_JOB = frozenset({"passes", "draft", "denoised", "frames"})
+_LIMITED_PER_JOB = frozenset({"passes", "draft", "denoised", "frames", "parts"})
 """Kinds that `max_tasks` counts; the others take no time to speak of."""
 
 GUARD_SLACK = 1.0

@@ -144,9 +144,16 @@ def unmakeable(job: JobPlan, view: View) -> dict[Frame, str]:
                 waiting.want_frame(frame)
                 if task in waiting.parked:
                     found.setdefault(frame, task)
-        elif not walk.sight.has(names.absent(own)):
-            found.setdefault(own, task)
+            continue
+        for frame in (own, *_after(job, own)):
+            if not walk.sight.has(names.absent(frame)):
+                found.setdefault(frame, task)
     return found
+
+
+def _after(job: JobPlan, part: Frame) -> tuple[Frame, ...]:
+    """The parts of a chain that come after one."""
+    return job.frames[job.position[part] + 1 :] if job.chained and part in job.position else ()
 
 
 def removable(job: JobPlan, view: View, *, superseded_buffers: bool = False) -> list[str]:
@@ -212,7 +219,7 @@ class _Walk:
 
     def want_frame(self, frame: Frame) -> None:
         if frame not in self.job.held and not self.sight.is_accounted(frame):
-            self._want(names.frame_product(frame))
+            self._want(self.job.goal(frame))
 
     def want_report(self) -> None:
         if not self.sight.has(REPORT) and all(self.sight.is_accounted(frame) for frame in self.job.frames):

@@ -152,9 +152,10 @@ class Products:
         Products of the versions that this one is based on are among them.
         """
         text = names.frame_text(frame)
-        single = (names.stop(frame), names.frame_product(frame), names.absent(frame))
+        goals = (names.stop(frame), names.frame_product(frame)) if self.job.errand is None else (names.part(frame),)
+        single = (*goals, names.absent(frame))
         found = {name for name in single if self.exists(name)}
-        found.update(mark for name in single if self.store.exists(self.name(mark := names.failure(name))))
+        found.update(mark for name in goals if self.store.exists(self.name(mark := names.failure(name))))
         own = self.job.directory
         listed = [(own, f"failures/{kind}/{text}") for kind in _BY_FRAME]
         for base in (own, *(base.directory for base in self.job.bases)):

@@ -94,6 +94,7 @@ class JobSnapshot:
         blocked: frames that wait for other jobs, and for which.
         barred: workers that are kept off it.
         first_failure: the first attempt that failed, whether it worked later or not; None while there was none.
+        errand: its kind, where the frames are parts of an errand, and samples the parts that are made; else empty.
     """
 
     job: str
@@ -117,6 +118,7 @@ class JobSnapshot:
     blocked: Mapping[Frame, str] = field(default_factory=dict)
     barred: tuple[str, ...] = ()
     first_failure: Trouble | None = None
+    errand: str = ""
 
     @property
     def done(self) -> int:
@@ -215,6 +217,7 @@ class Progress:
             blocked=blocked,
             barred=tuple(sorted(state.barred)),
             first_failure=first_trouble(self._store, self._job.directory),
+            errand="" if self._job.errand is None else self._job.errand.kind,
         )
 
     def _is_at_gate(self, wanted: JobPlan, blocked: Mapping[Frame, str]) -> bool:
@@ -223,9 +226,9 @@ class Progress:
 
     def _frame(self, frame: Frame, parked: Sequence[str], wanted: JobPlan) -> tuple[FrameSnapshot, Work]:
         known = self._done.get(frame)
-        if self._products.exists(names.frame_product(frame)):
+        if self._products.exists(wanted.goal(frame)):
             try:
-                found = known or self._finished(frame)
+                found = known or (self._made(frame) if wanted.errand else self._finished(frame))
             except ProductError:  # just lost, or damaged and moved aside: it is being made anew
                 return FrameSnapshot(frame, FrameState.WAITING), Work()
             self._done[frame] = found
@@ -233,6 +236,12 @@ class Progress:
         self._done.pop(frame, None)
         mine = tuple(task for mark in parked if names.parse(task := mark.removeprefix("failures/")).frame == frame)
         return self._unfinished(frame, mine, wanted)
+
+    def _made(self, part: Frame) -> tuple[FrameSnapshot, Work]:
+        """A part of an errand that is there. Each counts as one sample: how far an errand is, is told in parts."""
+        seconds = float(self._products.facts(names.part(part)).get("seconds", 0.0))
+        told = FrameSnapshot(part, FrameState.DONE, samples=1, expected=1, seconds=seconds)
+        return told, Work(1, seconds, fixed=1, delivered=True)
 
     def _finished(self, frame: Frame) -> tuple[FrameSnapshot, Work]:
         facts = self._products.facts(names.frame_product(frame))
@@ -278,7 +287,7 @@ class Progress:
                 parked=bool(parked),
                 stopped=stopped is not None,
                 held=frame in wanted.held or at_gate,
-                begun=bool(listed),
+                begun=bool(listed) or self._is_tried(frame),
             )
         )
         first = self._facts(names.samples(frame, 0)) if names.samples(frame, 0) in listed else {}
@@ -289,7 +298,7 @@ class Progress:
             pixels=int(first["bounds"][-1]) if first.get("bounds") else 0,
             history=tuple(point for r in judged_rounds if (point := self._point(frame, r)) is not None),
             p99=float(error.get("p99", 0.0)),
-            fixed=float(samples) if stopped is not None or state is FrameState.ABSENT else self._rehearsed(first),
+            fixed=float(samples) if stopped is not None or state is FrameState.ABSENT else self._fixed(first),
             delivered=state is FrameState.ABSENT,
             denoise_seconds=self._denoise_seconds(frame, judged, listed),
         )
@@ -314,8 +323,17 @@ class Progress:
         mean = self._facts(names.error(frame, r)).get("mean")
         return None if not samples or mean is None else (float(samples), float(mean))
 
-    def _rehearsed(self, first: Mapping[str, Any]) -> float | None:
-        """Samples of a frame of a rehearsal without a budget: rounds of equal size. None for all other jobs."""
+    def _is_tried(self, frame: Frame) -> bool:
+        """Somebody has begun with a part of an errand, which has no products on the way."""
+        if self._job.errand is None:
+            return False
+        return self._store.exists(self._products.name(names.attempt(names.part(frame), 0)))
+
+    def _fixed(self, first: Mapping[str, Any]) -> float | None:
+        """Samples of a frame where they are known beforehand: of a rehearsal without a budget, whose rounds have equal
+        size, and of a part of an errand, which counts as one. None for all other jobs."""
+        if self._job.errand is not None:
+            return 1.0
         rehearsal = self._job.rehearsal
         if rehearsal is None or rehearsal.budget_spp is not None or not first:
             return None

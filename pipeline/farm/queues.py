@@ -56,8 +56,8 @@ __all__ = [
     "ticket_of",
 ]
 
-KINDS: tuple[Queue, ...] = ("light", "denoise", "render")
-"""Kinds of queues, in the order in which a free slot looks at them: what finishes frames comes first."""
+KINDS: tuple[Queue, ...] = ("light", "denoise", "render", "train")
+"""Kinds of queues, in the order in which a free slot looks at them: what finishes frames comes first, errands last."""
 
 PRIORITIES = 10
 SEPARATOR = ":"

@@ -57,7 +57,7 @@ def make(task: str, job: Job, products: Products, context: Context) -> Made:
     if task in rehearsal.poison:
         raise FarmError(f"{task} is poisoned, for the rehearsal")
     name = names.parse(task)
-    _sleep(rehearsal.task_seconds if name.kind == "passes" else rehearsal.light_seconds, context)
+    _sleep(rehearsal.task_seconds if name.kind in ("passes", "parts") else rehearsal.light_seconds, context)
     if name.kind == "budget":
         return recipes_budget.budget(name, job, products, context)
     if name.frame is None:
@@ -72,6 +72,8 @@ def make(task: str, job: Job, products: Products, context: Context) -> Made:
             return _stop(job, products, task)
         case "frames":
             return _frame(job, products, task, frame)
+        case "parts":
+            return _part(job, rehearsal, products, frame)
     inputs = _inputs(job, products, task)
     if name.kind == "buffers":
         read = {each: products.read(each) for each in inputs}
@@ -143,6 +145,15 @@ def _slice(task: str, rehearsal: Rehearsal, products: Products, frame: Frame, r:
     return {"samples": taken, "asked": taken, "seconds": rehearsal.task_seconds}, {"numbers": numbers}
 
 
+def _part(job: Job, rehearsal: Rehearsal, products: Products, part: int) -> Made:
+    """The numbers of an errand's part: of (seed, part), and of the part before it in a chain."""
+    label = f"{rehearsal.seed} {part}".encode()
+    base = np.frombuffer(hashlib.blake2b(label, digest_size=8).digest(), "<u8")
+    own = _scrambled(base + np.arange(rehearsal.size, dtype=np.uint64))
+    read = (products.read(each).arrays["numbers"] for each in _inputs(job, products, names.part(part)))
+    return {"seconds": rehearsal.task_seconds}, {"numbers": _mixed([own, *read])}
+
+
 def _stop(job: Job, products: Products, task: str) -> Made:
     samples, judged = (names.parse(each) for each in _inputs(job, products, task))
     assert samples.frame is not None and samples.round is not None and judged.round is not None
@@ -163,9 +174,10 @@ def _frame(job: Job, products: Products, task: str, frame: Frame) -> Made:
 def _report(job: Job, products: Products) -> Made:
     inputs = _inputs(job, products, names.REPORT)
     told = [names.parse(each) for each in inputs]
-    made = [name.frame for name in told if name.kind == "frames" and name.frame is not None]
+    made = [name.frame for name in told if name.kind in ("frames", "parts") and name.frame is not None]
+    goal = names.frame_product if job.errand is None else names.part
     for frame in made:
-        products.read(names.frame_product(frame))  # all of it: a deliverable that is damaged is made anew
+        products.read(goal(frame))  # all of it: a deliverable that is damaged is made anew
     return {"frames": made, "absent": [name.frame for name in told if name.kind == "absent"]}, {}
 
 

@@ -94,12 +94,12 @@ def _asked(layers: Layers) -> tuple[int, int, int]:
 
 
 def of_job(store: Store, job: Job) -> Volume | None:
-    """Of a job, with all of its frames; None for a rehearsal, or where the size of its frames cannot be known.
+    """Of a job, with all of its frames; None where nothing is rendered, or the size of its frames cannot be known.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    if job.rehearsal is not None:
+    if job.engine != "mitsuba":
         return None
     size = rendered_size(job.config) or _film(store, job)
     if size is None:

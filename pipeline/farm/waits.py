@@ -50,7 +50,8 @@ class Waits:
         if (job, frame) in self._there:
             return True
         directory = jobs.directory_of(job)
-        there = self._store.exists(f"{directory}/{names.frame_product(frame)}") or frame not in self._wanted(job, frame)
+        made = (names.frame_product(frame), names.part(frame))
+        there = any(self._store.exists(f"{directory}/{name}") for name in made) or frame not in self._wanted(job, frame)
         if there:
             self._there.add((job, frame))
         return there

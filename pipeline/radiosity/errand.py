@@ -23,7 +23,7 @@ from pipeline.radiosity.paths import Stop, from_file, orbit
 from pipeline.radiosity.presets import preset
 from pipeline.radiosity.train import Plan, Progress, Trainer
 
-__all__ = ["Errand", "Wanted"]
+__all__ = ["ALONG", "ORBIT", "Errand", "Wanted"]
 
 ORBIT, ALONG = "orbit", "shot"
 

@@ -23,7 +23,7 @@ from pipeline.capture.photo.prepare import Prepared
 from pipeline.errors import AssetError, StoreError
 from pipeline.scene.captured_asset import FORMAT, is_asset
 
-__all__ = ["WIDTH", "Wishes", "check_target", "write_asset"]
+__all__ = ["WIDTH", "Wishes", "check_target", "put_in_place", "write_asset"]
 
 WIDTH = 0.2
 """Metres of a patch whose size nobody told: an assumption, and recorded as one."""
@@ -91,6 +91,34 @@ def write_asset(
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return record
+
+
+def put_in_place(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes an asset that was made elsewhere, in place of the one that was there.
+
+    Args:
+        folder: of the asset.
+        files: by their paths in it.
+
+    Raises:
+        AssetError: the folder holds something else, or a file would lie outside of it.
+        StoreError: it cannot be written.
+    """
+    check_target(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
+            part = Path(name).resolve() / "asset"
+            part.mkdir()
+            for path, data in files.items():
+                file = (part / path).resolve()
+                if not file.is_relative_to(part):
+                    raise AssetError(f"{folder}: {path!r:.80} would lie outside of it")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+            _take_place(part, folder, Path(name) / "before")
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
 
 def _take_place(part: Path, folder: Path, before: Path) -> None:
