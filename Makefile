@@ -52,7 +52,7 @@ $(INSTALLED): pyproject.toml $(TORCH)
 
 $(DEV): $(INSTALLED)
 	@echo "Installing the tools for tests"
-	@$(PIP) --editable '.[oidn,farm,learn,preview,capture,storage,dev]'
+	@$(PIP) --editable '.[oidn,farm,learn,preview,capture,storage,usd,dev]'
 	@touch $@
 
 # A device that renders: CUDA or LLVM, tried in a subprocess and remembered. Root on Debian gets the library installed.

@@ -11,21 +11,25 @@ from pipeline.cli.options import json_option
 
 
 @click.command("import")
-@click.argument("scene", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="SCENE.glb|.gltf")
+@click.argument("scene", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="SCENE.glb|.usd|…")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, metavar="DIR", help="New shot.")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder that all files of the scene lie in.  [default: the scene's own]",
+)
+@click.option("--frame", type=float, metavar="F", help="Of USD: time code of which everything is taken.  [the first]")
 @json_option
-def import_scene(scene: Path, out: Path, as_json: bool) -> None:
-    """Make a shot of a glTF 2.0 scene: meshes, metallic-roughness materials, cameras, lights.
+def import_scene(scene: Path, out: Path, root: Path | None, frame: float | None, as_json: bool) -> None:
+    """Make a shot of a scene in glTF 2.0 or USD: meshes, materials, cameras, lights.
 
     What was not understood is said, one line each, on stderr. DIR is made, and gives the shot its name: shots/NAME.
     """
-    from pipeline.errors import ConfigError
-    from pipeline.interchange.gltf import read_gltf
     from pipeline.interchange.mitsuba_xml import write_shot
+    from pipeline.interchange.reading import read_scene
 
-    if scene.suffix.lower() not in (".gltf", ".glb"):
-        raise ConfigError("is neither .gltf nor .glb", path=scene, suggestion="export it as glTF 2.0")
-    described = read_gltf(scene)
+    described = read_scene(scene, root=root, frame=frame)
     files = write_shot(described, out)
     if as_json:
         counts = {name: len(getattr(described, name)) for name in ("meshes", "materials", "cameras", "lights")}

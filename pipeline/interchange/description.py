@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Camera", "Description", "Light", "Material", "Mesh", "Texture"]
+__all__ = ["Camera", "Description", "Environment", "Light", "Material", "Matrix", "Mesh", "Texture", "image_suffix"]
 
 Matrix = NDArray[np.float64]
 Colour = tuple[float, float, float]
@@ -20,13 +20,15 @@ class Texture:
 
     Attributes:
         name: file name that it is written under.
-        data: of the file: PNG or JPEG.
+        data: of the file: PNG, JPEG or EXR.
         channel: that a scalar is read from, 0 red …; None: colour.
+        raw: its values are numbers, not sRGB; so they are where a channel is read.
     """
 
     name: str
     data: bytes = field(repr=False)
     channel: int | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Material:
         colour: base colour, linear Rec. 709.
         texture: of the base colour; the colour is then multiplied in, where it is white.
         metallic, roughness: [0, 1].
+        metallic_texture, roughness_texture: in their place.
         emission: radiance, W/(m²·sr); 0 for surfaces that do not glow.
         opacity: [0, 1].
         two_sided: seen from behind too.
@@ -48,6 +51,8 @@ class Material:
     texture: Texture | None = None
     metallic: float = 0.0
     roughness: float = 0.5
+    metallic_texture: Texture | None = None
+    roughness_texture: Texture | None = None
     emission: Colour = (0.0, 0.0, 0.0)
     opacity: float = 1.0
     two_sided: bool = False
@@ -112,6 +117,22 @@ class Light:
     beam: float = 0.0
 
 
+@dataclass(frozen=True)
+class Environment:
+    """Light from all around.
+
+    Attributes:
+        colour: radiance; a texture is multiplied by it.
+        texture: latitude and longitude, y up; its middle shines from +z, what is left of it from +x.
+        to_world: 4×4, of which the rotation counts.
+    """
+
+    name: str
+    colour: Colour
+    texture: Texture | None
+    to_world: Matrix
+
+
 @dataclass
 class Description:
     """A scene.
@@ -124,6 +145,7 @@ class Description:
     materials: list[Material] = field(default_factory=list)
     cameras: list[Camera] = field(default_factory=list)
     lights: list[Light] = field(default_factory=list)
+    environment: Environment | None = None
     notes: dict[str, None] = field(default_factory=dict)
 
     def note(self, text: str) -> None:
@@ -139,3 +161,12 @@ class Description:
             name, number = f"{clean}_{number}", number + 1
         taken.add(name)
         return name
+
+
+def image_suffix(data: bytes) -> str | None:
+    """The suffix of an image of a kind that is understood, by how it begins."""
+    if data[:4] == b"\x89PNG":
+        return ".png"
+    if data[:3] == b"\xff\xd8\xff":
+        return ".jpg"
+    return ".exr" if data[:4] == b"\x76\x2f\x31\x01" else None

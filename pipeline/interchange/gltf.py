@@ -12,6 +12,7 @@ import binascii
 import json
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SceneError
-from pipeline.interchange.description import Camera, Description, Light, Material, Mesh, Texture
+from pipeline.interchange.description import Camera, Description, Light, Material, Mesh, Texture, image_suffix
 
 __all__ = ["read_gltf"]
 
@@ -34,14 +35,18 @@ _LUMENS_PER_WATT: Final = 683.0
 _UNDERSTOOD: Final = frozenset({"KHR_lights_punctual", "KHR_materials_emissive_strength"})
 
 
-def read_gltf(path: Path) -> Description:
+def read_gltf(path: Path, *, root: Path | None = None) -> Description:
     """The default scene of a file.
+
+    Args:
+        path: of the file.
+        root: folder that all that it names lies in; None: the file's own.
 
     Raises:
         SceneError: unreadable, not glTF 2, or with numbers that make no sense.
     """
     try:
-        return _Reader(path).read()
+        return _Reader(path, (root or path.parent).resolve()).read()
     except OSError as error:
         raise SceneError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, struct.error) as error:
@@ -50,8 +55,8 @@ def read_gltf(path: Path) -> Description:
 
 
 class _Reader:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, root: Path) -> None:
+        self.path, self.root = path, root
         self.found = Description()
         self.names: set[str] = set()
         self.document, self.binary = _opened(path.read_bytes())
@@ -146,8 +151,10 @@ class _Reader:
             texture = self._texture(model.get("baseColorTexture"), name)
             if texture is not None and base[:3] != [1, 1, 1]:
                 self.found.note(f"{name}: the colour that its texture is multiplied by is ignored")
-            if "metallicRoughnessTexture" in model:
-                self.found.note(f"{name}: metallicRoughnessTexture is ignored; its factors stand alone")
+            both = self._texture(model.get("metallicRoughnessTexture"), name)
+            metallic, roughness = (_unit(model.get(key, 1.0)) for key in ("metallicFactor", "roughnessFactor"))
+            if both is not None and {metallic, roughness} - {0.0, 1.0}:
+                self.found.note(f"{name}: the factors that metallicRoughnessTexture is multiplied by are ignored")
             for key in ("normalTexture", "occlusionTexture", "emissiveTexture"):
                 if key in material:
                     self.found.note(f"{name}: {key} is ignored")
@@ -164,8 +171,10 @@ class _Reader:
                     name,
                     (base[0], base[1], base[2]),
                     texture,
-                    metallic=_unit(model.get("metallicFactor", 1.0)),
-                    roughness=_unit(model.get("roughnessFactor", 1.0)),
+                    metallic=metallic,
+                    roughness=roughness,
+                    metallic_texture=None if both is None or not metallic else replace(both, channel=2, raw=True),
+                    roughness_texture=None if both is None or not roughness else replace(both, channel=1, raw=True),
                     emission=(red, green, blue),
                     opacity=1.0 if mode == "OPAQUE" else _unit(base[3]),
                     two_sided=bool(material.get("doubleSided", False)),
@@ -183,10 +192,8 @@ class _Reader:
             return None
         image = self.document["images"][_index(texture["source"])]
         data = self._view(image["bufferView"])[0] if "bufferView" in image else self._uri(image["uri"])
-        suffix = {b"\x89PNG": ".png", b"\xff\xd8\xff\xe0": ".jpg", b"\xff\xd8\xff\xe1": ".jpg"}.get(data[:4])
-        if suffix is None and data[:3] == b"\xff\xd8\xff":
-            suffix = ".jpg"
-        if suffix is None:
+        suffix = image_suffix(data)
+        if suffix is None or suffix == ".exr":
             self.found.note(f"{material}: an image that is neither PNG nor JPEG is left out")
             return None
         return Texture(self.found.named(image.get("name"), self.names, "image") + suffix, data)
@@ -256,16 +263,15 @@ class _Reader:
         return self.buffers[index]
 
     def _uri(self, uri: str) -> bytes:
-        """What a URI names: data in itself, or a file in the folder of this one."""
+        """What a URI names: data in itself, or a file below the folder that is allowed."""
         if uri.startswith("data:"):
             try:
                 return base64.b64decode(uri.partition("base64,")[2], validate=True)
             except binascii.Error as error:
                 raise ValueError("a data URI is not Base64") from error
-        folder = self.path.parent.resolve()
-        file = (folder / unquote(uri)).resolve()
-        if "://" in uri or not file.is_relative_to(folder):
-            raise ValueError(f"{uri!r:.80} leads out of the file's folder")
+        file = (self.path.parent / unquote(uri)).resolve()
+        if "://" in uri or not file.is_relative_to(self.root):
+            raise ValueError(f"{uri!r:.80} leads out of {self.root}; name a folder that holds all with --root")
         return file.read_bytes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -9,9 +10,19 @@ from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.errors import ConfigError, SceneError, StoreError
-from pipeline.interchange.description import Camera, Colour, Description, Light, Material, Mesh
+from pipeline.interchange.description import (
+    Camera,
+    Colour,
+    Description,
+    Environment,
+    Light,
+    Material,
+    Mesh,
+    Texture,
+)
 
 __all__ = ["write_shot"]
 
@@ -58,7 +69,9 @@ def write_shot(described: Description, folder: Path) -> list[Path]:
     for material in described.materials:
         root.append(_bsdf(material, files))
     glowing = {material.name: material for material in described.materials if any(material.emission)}
-    if not described.lights and not glowing:
+    if described.environment is not None:
+        root.append(_around(described.environment, described, files))
+    if not (described.lights or glowing or described.environment):
         described.note("the scene has no light: an even one is put around it")
         lamp = _nested(root, "emitter", "constant")
         _rgb(lamp, "radiance", (1.0, 1.0, 1.0))
@@ -109,14 +122,17 @@ def _overview(meshes: list[Mesh], aspect: float) -> Camera:
 def _bsdf(material: Material, files: dict[str, bytes]) -> ElementTree.Element:
     outer = inner = ElementTree.Element("bsdf", type="principled")
     if material.texture is not None:
-        name = f"textures/{material.texture.name}"
-        files[name] = material.texture.data
-        texture = _nested(inner, "texture", "bitmap", name="base_color")
-        _value(texture, "string", "filename", name)
+        _bitmap(inner, "base_color", material.texture, files)
     else:
         _rgb(inner, "base_color", material.colour)
-    _value(inner, "float", "metallic", f"{material.metallic:.9g}")
-    _value(inner, "float", "roughness", f"{max(material.roughness, 0.02):.9g}")
+    for name, value, texture in (
+        ("metallic", material.metallic, material.metallic_texture),
+        ("roughness", max(material.roughness, 0.02), material.roughness_texture),
+    ):
+        if texture is None:
+            _value(inner, "float", name, f"{value:.9g}")
+        else:
+            _bitmap(inner, name, texture, files)
     if material.two_sided or material.opacity < 1:
         outer = ElementTree.Element("bsdf", type="twosided")
         outer.append(inner)
@@ -127,6 +143,50 @@ def _bsdf(material: Material, files: dict[str, bytes]) -> ElementTree.Element:
         outer.append(inner)
     outer.set("id", material.name)
     return outer
+
+
+def _bitmap(element: ElementTree.Element, name: str, texture: Texture, files: dict[str, bytes]) -> None:
+    """A texture, and its file: as it came, or one channel of it."""
+    file, data = f"textures/{texture.name}", texture.data
+    if texture.channel is not None:
+        file, data = f"textures/{Path(texture.name).stem}_{'rgba'[texture.channel]}.png", _channel(texture)
+    files[file] = data
+    bitmap = _nested(element, "texture", "bitmap", name=name)
+    _value(bitmap, "string", "filename", file)
+    if texture.raw or texture.channel is not None:
+        _value(bitmap, "boolean", "raw", "true")
+
+
+def _channel(texture: Texture) -> bytes:
+    """One channel of an image, as a grey PNG."""
+    try:
+        with Image.open(io.BytesIO(texture.data), formats=("PNG", "JPEG")) as image:
+            if image.mode.startswith("I"):  # grey, 16 bits
+                grey = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            else:
+                grey = image.convert("RGBA").getchannel(texture.channel or 0)
+            stream = io.BytesIO()
+            grey.save(stream, "PNG")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise SceneError(f"texture {texture.name} cannot be read: {error!s:.160}") from error
+    return stream.getvalue()
+
+
+def _around(environment: Environment, described: Description, files: dict[str, bytes]) -> ElementTree.Element:
+    texture = environment.texture
+    if texture is None:
+        emitter = ElementTree.Element("emitter", type="constant", id=environment.name)
+        _rgb(emitter, "radiance", environment.colour)
+        return emitter
+    if len(set(environment.colour)) > 1:
+        described.note(f"{environment.name}: the tint of its texture is ignored")
+    emitter = ElementTree.Element("emitter", type="envmap", id=environment.name)
+    file = f"textures/{texture.name}"
+    files[file] = texture.data
+    _value(emitter, "string", "filename", file)
+    _value(emitter, "float", "scale", f"{sum(environment.colour) / 3:.9g}")
+    _to_world(emitter, _rigid(environment.to_world))
+    return emitter
 
 
 def _emitter(light: Light) -> ElementTree.Element:
