@@ -2,7 +2,8 @@
 
 python -m benchmarks.denoise [--quick] [--reference-spp N] [--json FILE]
 
-Renders are kept, and go on where they were: a run with fewer samples in its references is a beginning of the next.
+Renders are kept, and go on where they were: a run with smaller references, which has fewer seeds too, is a beginning
+of the next.
 """
 
 from __future__ import annotations

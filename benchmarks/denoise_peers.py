@@ -86,11 +86,16 @@ def window(buffers: Buffers) -> Seen:
 
 @dataclass(frozen=True)
 class Peer:
-    """A yardstick: `denoise(buffers, centre)` gives the frame `centre` out of its window."""
+    """A yardstick: `denoise(buffers, centre)` gives the frame `centre` out of its window.
+
+    Attributes:
+        seeds: the first so many inputs are given to it, the others not; None: all. For slow ones.
+    """
 
     key: str
     label: str
     denoise: Callable[[Buffers, int], Denoised]
+    seeds: int | None = None
 
 
 def _single(make: Callable[[], Contender]) -> Callable[[Buffers, int], Denoised]:
@@ -118,7 +123,7 @@ def _over_averaged(buffers: Buffers, centre: int) -> Denoised:
 
 PEERS = (
     Peer("noisy", "noisy", _single(Passthrough)),
-    Peer("nlm", "joint non-local means", _single(NonLocalMeans)),
+    Peer("nlm", "joint non-local means", _single(NonLocalMeans), seeds=1),
     Peer("balanced", "OIDN balanced", _single(lambda: _oidn(BALANCED))),
     Peer("high", "OIDN high, features as they are", _single(lambda: _oidn(HIGH))),
     Peer("clean_aux", "OIDN high, prefiltered features", _single(lambda: _oidn(CLEAN_AUX))),

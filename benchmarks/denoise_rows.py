@@ -59,7 +59,7 @@ def _errors(found: Sequence[Findings], metric: str, peer: str, spps: Sequence[in
     """(sequence, number of the pair) → (ours, the yardstick's)."""
     pairs: Pairs = {}
     for each in found:
-        inputs = [(spp, seed) for key, spp, seed in each.scores if key == OURS and spp in spps]
+        inputs = [(spp, seed) for key, spp, seed in each.scores if key == peer and spp in spps]
         for number, (spp, seed) in enumerate(inputs):
             values = [getattr(each.scores[key, spp, seed], metric) for key in (OURS, peer)]
             pairs[each.clip.name, number] = values[0], values[1]

@@ -57,8 +57,11 @@ class Sizes:
     still_clips: int
 
     def with_references(self, spp: int) -> Sizes:
-        """The same with other references; the input of many samples has at most a quarter of theirs."""
-        return replace(self, reference_spp=spp, high_spp=min(self.high_spp, spp // 4))
+        """The same with other references; with smaller ones fewer seeds, and an input of "many" samples that has a
+        quarter of theirs: a shorter run in all."""
+        if spp >= self.reference_spp:
+            return replace(self, reference_spp=spp)
+        return replace(self, reference_spp=spp, seeds=min(self.seeds, 2), high_spp=min(self.high_spp, spp // 4))
 
 
 FULL = Sizes((320, 180), 4096, (4, 16, 64), 5, 1024, 24, 8)
@@ -124,7 +127,7 @@ def trial(renders: Renders, clip: Clip, make: Make, sizes: Sizes, *, still: bool
         energies: dict[str, list[tuple[Image, Image]]] = {name: [] for name in COMPONENTS}
         for seed in range(sizes.seeds):
             buffers = _inputs(renders, clip, spp, seed, radius)
-            pairs = _denoised(buffers, clip, make)
+            pairs = _denoised(buffers, clip, make, seed)
             _judge(found, pairs, truths, masks, spp, seed)
             for name in COMPONENTS:
                 energies[name].append((getattr(pairs[OURS][0], name), getattr(buffers[clip.centre], name)))
@@ -160,13 +163,15 @@ def _inputs(renders: Renders, clip: Clip, spp: int, seed: int, radius: int) -> d
     return {frame: renders.buffers(clip, frame, spp, seed) for frame in clip.frames(max(radius, 1))}
 
 
-def _denoised(buffers: dict[int, FrameBuffers], clip: Clip, make: Make) -> dict[str, list[Denoised]]:
+def _denoised(buffers: dict[int, FrameBuffers], clip: Clip, make: Make, seed: int) -> dict[str, list[Denoised]]:
     """By every method the first judged frame, and the second one where changes in time are judged."""
     frames = window(buffers)
     found = {}
     for key, contender in ((OURS, make()), (SINGLE, make(radius=0))):
         found[key] = [contender.denoise(frames, frame, 1.0) for frame in clip.judged]
     for peer in PEERS:
+        if peer.seeds is not None and seed >= peer.seeds:
+            continue
         wanted = clip.judged if peer.key in IN_TIME else clip.judged[:1]
         found[peer.key] = [peer.denoise(buffers, frame) for frame in wanted]
     return found
