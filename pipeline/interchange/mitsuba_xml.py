@@ -222,7 +222,7 @@ def _ply(mesh: Mesh) -> bytes:
     if mesh.normals is not None:
         columns.append(("n", mesh.normals))
     if mesh.uv is not None:
-        columns.append(("uv", mesh.uv))
+        columns.append(("uv", np.stack([mesh.uv[:, 0], 1 - mesh.uv[:, 1]], 1)))  # Mitsuba's first row is at v = 0
     names = {"xyz": ("x", "y", "z"), "n": ("nx", "ny", "nz"), "uv": ("u", "v")}
     head = ["ply", "format binary_little_endian 1.0", f"element vertex {len(mesh.positions)}"]
     head += [f"property float {name}" for key, _ in columns for name in names[key]]

@@ -128,6 +128,16 @@ def test_a_shot_is_written_that_says_what_the_scene_said(tmp_path: Path) -> None
     ]
 
 
+def test_textures_stand_upright(tmp_path: Path) -> None:
+    """glTF's v goes down from the first row, as that of Mitsuba's textures does."""
+    write_shot(read_gltf(written(tmp_path, scene())), tmp_path / "tri")
+
+    head, _, data = (tmp_path / "tri" / "meshes" / "tri.ply").read_bytes().partition(b"end_header\n")
+
+    assert b"property float v\n" in head
+    assert np.array_equal(np.frombuffer(data, "<f4", 15).reshape(3, 5)[:, 3:], UV)
+
+
 def test_mitsuba_loads_what_is_written(tmp_path: Path) -> None:
     mi = pytest.importorskip("mitsuba")
     if mi.variant() is None:
