@@ -25,10 +25,10 @@ __all__ = ["AGGREGATE", "FIRST_ORDER", "METHODS", "SETTINGS", "Contender", "natu
 
 SETTINGS = Path(__file__).with_name("match_settings.json")
 
-DESCENT = (0.1, 0.3, 1.0, 3.0, 10.0)
+DESCENT = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Rates of plain descent, in `natural_rate`."""
 
-ADAM = (0.03, 0.1, 0.3)
+ADAM = (0.01, 0.03, 0.1, 0.3)
 """Rates of Adam, in σ."""
 
 PAIRS = (1.0, 2.0, 4.0)
@@ -127,6 +127,6 @@ METHODS: tuple[Contender, ...] = (
         AGGREGATE,
         "aggregate HVP + Newton-CG",
         lambda task, pairs: (NewtonCG(int(pairs)), Following(*task.sigma)),
-        (*PAIRS, 8.0),
+        (*PAIRS, 5.0, 10.0),
     ),
 )

@@ -7,9 +7,10 @@ Needs Mitsuba with a variant set.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenEXR
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.match_tasks import Task
 from benchmarks.scenes.match_meshes import hare, mug, write_obj
+from pipeline.config.overrides import Override
 from pipeline.config.shot import Shot
 from pipeline.match.estimators import gradient
 from pipeline.match.losses import Loss
@@ -25,7 +27,7 @@ from pipeline.match.mitsuba_gradients import MitsubaGradient
 from pipeline.match.objective import Objective
 from pipeline.match.parameters import bounds_of
 from pipeline.match.plate import Plate
-from pipeline.match.renders import Renders
+from pipeline.match.renders import Renders, unsearched
 from pipeline.match.samplers import Sampling, draw_hessian
 from pipeline.scene.freeze import freeze
 
@@ -282,16 +284,30 @@ def full_hessian_seconds(subject: Subject, size: Size, folder: Path, *, elements
     return float(np.median(seconds[1:]) * n * (n + 1) / 2)
 
 
-def renders_of(subject: Subject, size: Size, folder: Path) -> Renders:
-    """What renders a subject."""
+def renders_of(
+    subject: Subject,
+    size: Size,
+    folder: Path,
+    *,
+    params: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> Renders:
+    """What renders a subject.
+
+    Args:
+        params: other unknowns than the subject's.
+        overrides: of the shot.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scene.xml").write_text(subject.xml)
     write_obj(folder / "mug.obj", mug())
     write_obj(folder / "hare.obj", hare())
     grey = np.full((TEXELS, TEXELS), 0.5, np.float32)
     OpenEXR.File({"type": OpenEXR.scanlineimage}, {"Y": grey}).write(str(folder / "canvas.exr"))
-    shot = Shot(shot=subject.key, scene="scene.xml", frames="1").at(folder)
+    shot = Shot(shot=subject.key, scene="scene.xml", frames="1", overrides=overrides or {}).at(folder)
     blobs = folder / "blobs"
-    frozen = freeze(shot, [1], blobs)
+    unknowns = params or subject.params
     config = shot.model_dump(mode="json", by_alias=True)
-    return Renders(config, frozen, 1, blobs, subject.params, (size.width, size.height))
+    still = {name: Override(**values) for name, values in unsearched(config["overrides"], unknowns).items()}
+    frozen = freeze(shot.model_copy(update={"overrides": still}).at(folder), [1], blobs)
+    return Renders(config, frozen, 1, blobs, unknowns, (size.width, size.height))

@@ -96,7 +96,7 @@ def match(
     unknowns = tuple(part.strip() for text in params for part in text.split(",") if part.strip())
     settings = {
         "method": method,
-        "sigma": (sigma, sigma / 8),
+        "sigma": (sigma, sigma / 4),
         "evaluations": evaluations,
         "most_spp": spp,
         "seed": seed,

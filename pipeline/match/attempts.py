@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.match.gauss_newton import polish
+from pipeline.match.gauss_newton import SEEDS, Polished, polish
 from pipeline.match.losses import Loss
 from pipeline.match.minimise import Bounds, Record
 from pipeline.match.objective import Pictures
@@ -30,10 +30,13 @@ JUDGES = 4  # render seeds of a judgement
 SURVEY_SPP = 1  # samples per pixel and half of the pictures of a look around
 ROWS = 32  # pictures whose losses are taken at a time
 
+STEEP_SPP = 4
+"""The same, of Gauss–Newton steps before any search."""
+
 ATTEMPTS = 3
 """Searches from different starts, at most …"""
 
-FOUND = 0.05
+FOUND = 0.02
 """… until one leaves no more of the start's loss than this."""
 
 
@@ -58,28 +61,15 @@ class Solved:
 def solve(
     pictures: Pictures, loss: Loss, start: Array, bounds: Bounds, settings: Settings, *, told: Told | None = None
 ) -> Solved:
-    """Looks around, searches from the best points that lie apart until one search is good, and polishes what it found.
+    """Looks around; from the best point goes down by Gauss–Newton steps; where that does not reach the plate, searches
+    from points that lie apart until one search does; and polishes what it found.
 
     Args:
         start: n, own units, within the limits.
         settings: `evaluations` is what all searches may cost together; looks and polish come on top.
         told: of each step.
     """
-    points = around(start, bounds, seed=settings.seed)
-    losses = _losses(pictures, loss, points, spp=SURVEY_SPP, seed=settings.seed)
-    before = float(judged(pictures, loss, start[None], max(1, settings.most_spp // 2), settings.seed)[0])
-    best = Solved(start, np.full(len(start), np.nan), before, before, "nothing better")
-    searched = 0
-    for number, first in enumerate(distinct(points, losses, bounds, count=ATTEMPTS)):
-        left = settings.evaluations - searched
-        if number and (left <= 0 or best.error <= FOUND * before):
-            break
-        own = replace(settings, evaluations=left, seed=settings.seed + number)
-        found, cost = _attempt(pictures, loss, first, bounds, own, told)
-        searched += cost
-        if found.error < best.error:
-            best = replace(found, start_error=before)
-    return best
+    return _Attempts(pictures, loss, bounds, settings, told).from_(start)
 
 
 def judged(pictures: Pictures, loss: Loss, thetas: Array, spp: int, seed: int) -> Array:
@@ -88,38 +78,68 @@ def judged(pictures: Pictures, loss: Loss, thetas: Array, spp: int, seed: int) -
     return np.asarray(np.mean([loss(pictures.images(thetas, spp=spp, seed=int(key))) for key in keys], axis=0))
 
 
-def _attempt(
-    pictures: Pictures, loss: Loss, start: Array, bounds: Bounds, settings: Settings, told: Told | None
-) -> tuple[Solved, int]:
-    """One search and its polish: what came of it, and the pictures of the search alone."""
+class _Attempts:
+    """What all attempts have in common."""
 
-    def after(stage: str, theta: Array, sigma: float, moved: float) -> None:
-        if told is not None:
-            told(stage, theta, sigma, moved)
+    def __init__(self, pictures: Pictures, loss: Loss, bounds: Bounds, settings: Settings, told: Told | None) -> None:
+        self._pictures, self._loss, self._bounds, self._settings = pictures, loss, bounds, settings
+        self._told = told or (lambda stage, theta, sigma, moved: None)
+        self._half = max(1, settings.most_spp // 2)
 
-    def looked(record: Record) -> None:
-        after("search", record.theta, record.sigma, record.moved)
+    def from_(self, start: Array) -> Solved:
+        """As `solve` says."""
+        first, *others = self._starts(start)
+        before, there = self._judged([start, first])
+        best = Solved(start, np.full(len(start), np.nan), before, before, "nothing better")
+        if len(start) <= MOST_POLISHED:
+            steep = self._polished(first, (), STEEP_SPP, self._settings.seed).theta
+            (reached,) = self._judged([steep])
+            if reached <= FOUND * before:
+                return self._settled([steep], before, "polished", self._settings.seed)
+            first = steep if reached < there else first
+        searched = 0
+        for number, theta in enumerate([first, *others]):
+            left = self._settings.evaluations - searched
+            if number and (left <= 0 or best.error <= FOUND * before):
+                break
+            own = replace(self._settings, evaluations=left, seed=self._settings.seed + number)
+            coarse = search(self._pictures, self._loss, theta, self._bounds, own, on_step=self._looked)
+            searched += coarse.evaluations
+            found = self._settled([theta, coarse.theta], before, coarse.reason, own.seed)
+            best = min(best, found, key=lambda each: each.error)
+        return best
 
-    coarse = search(pictures, loss, start, bounds, settings, on_step=looked)
-    half = max(1, settings.most_spp // 2)
-    candidates, spread = [coarse.theta], np.full(len(start), np.nan)
-    if len(start) <= MOST_POLISHED:
-        fine = polish(
-            lambda points, key: loss.residuals(pictures.images(points, spp=half, seed=key)),
-            coarse.theta,
-            bounds,
-            seed=settings.seed,
-            on_step=lambda theta, moved, done: after("polish", theta, 0.0, moved),
-        )
-        candidates.append(fine.theta)
-        spread = fine.deviation
-    errors = judged(pictures, loss, np.array(candidates), half, settings.seed)
-    best = int(np.argmin(errors))
-    deviation = spread if best == 1 else np.full(len(start), np.nan)
-    return Solved(candidates[best], deviation, float(errors[best]), np.nan, coarse.reason), coarse.evaluations
+    def _starts(self, start: Array) -> Array:
+        """The best points of a look around, best first."""
+        points, seed = around(start, self._bounds, seed=self._settings.seed), self._settings.seed
+        # Pictures take more room than their losses: some at a time.
+        parts = np.array_split(points, range(ROWS, len(points), ROWS))
+        losses = [self._loss(self._pictures.images(part, spp=SURVEY_SPP, seed=seed)) for part in parts]
+        return distinct(points, np.concatenate(losses), self._bounds, count=ATTEMPTS)
 
+    def _judged(self, thetas: list[Array]) -> list[float]:
+        losses = judged(self._pictures, self._loss, np.array(thetas), self._half, self._settings.seed)
+        return [float(value) for value in losses]
 
-def _losses(pictures: Pictures, loss: Loss, points: Array, *, spp: int, seed: int) -> Array:
-    """Of many points, some at a time: pictures take more room than their losses."""
-    parts = np.array_split(points, range(ROWS, len(points), ROWS))
-    return np.concatenate([loss(pictures.images(part, spp=spp, seed=seed)) for part in parts])
+    def _settled(self, candidates: list[Array], before: float, reason: str, seed: int) -> Solved:
+        """The last of some candidates, polished; or whichever of all is best in fresh pictures."""
+        spread = unknown = np.full(len(candidates[-1]), np.nan)
+        if len(unknown) <= MOST_POLISHED:
+            fine = self._polished(candidates[-1], SEEDS, self._half, seed)
+            candidates, spread = [*candidates, fine.theta], fine.deviation
+        errors = self._judged(candidates)
+        best = int(np.argmin(errors))
+        deviation = spread if best == len(candidates) - 1 else unknown
+        return Solved(candidates[best], deviation, errors[best], before, reason)
+
+    def _polished(self, start: Array, seeds: tuple[int, ...], half: int, seed: int) -> Polished:
+        def residuals(points: Array, key: int) -> Array:
+            return self._loss.residuals(self._pictures.images(points, spp=half, seed=key))
+
+        def looked(theta: Array, moved: float, done: int) -> None:
+            self._told("polish", theta, 0.0, moved)
+
+        return polish(residuals, start, self._bounds, seeds=seeds, seed=seed, on_step=looked)
+
+    def _looked(self, record: Record) -> None:
+        self._told("search", record.theta, record.sigma, record.moved)

@@ -122,11 +122,11 @@ class GreyBox:
         count, n = places.shape
         numbers = np.arange(count) % examples
 
-        def losses(offsets: Array, key: int) -> Array:
-            rows = (places + offsets[:, None]).reshape(-1, n)
-            return f(rows, np.tile(numbers, len(offsets)), key).reshape(len(offsets), count)
+        def losses(points: Array, seed: int) -> Array:
+            rows = (places + points[:, None]).reshape(-1, n)
+            return f(rows, np.tile(numbers, len(points)), seed).reshape(len(points), count)
 
-        estimate = self._gradient_of(losses, np.zeros(n), sigma, rng, seed)
+        estimate = self._gradient_of(losses, np.zeros(n), sigma, rng, seed)  # of offsets, about 0
         return np.asarray(estimate.value.T), estimate.evaluations * count
 
     def move(self, direction: Weights, length: float) -> None:

@@ -63,7 +63,7 @@ class Request:
     alpha: bool = False
     pixels: int = 16_384
     within: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    settings: Settings = field(default_factory=lambda: Settings(sigma=(1.0, 0.125), settle=2))
+    settings: Settings = field(default_factory=lambda: Settings(sigma=(1.0, 0.25), settle=2))
 
 
 @dataclass(frozen=True)

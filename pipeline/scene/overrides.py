@@ -61,6 +61,7 @@ class Overrides:
         self._params = mi.traverse(scene)
         self._keys = [key for key, _ in self._params]
         self._shapes = {shape.id(): shape for shape in scene.shapes() if shape.id()}
+        self._bsdfs = {name: shape.bsdf().id() for name, shape in self._shapes.items() if shape.bsdf() is not None}
         self._emitters = {emitter.id(): emitter for emitter in scene.emitters() if emitter.id()}
         self._targets: dict[tuple[str, str], Target] = {}
         self._bases: dict[str, NDArray[np.float64]] = {}  # by key, as loaded: several properties may act on one
@@ -83,10 +84,7 @@ class Overrides:
 
     def bsdfs(self) -> list[str]:
         """Ids of the BSDFs."""
-        words = {word for known in ("roughness", "reflectance") for word in PROPERTIES[known]}
-        heads = {_head(key) for key in self._keys if words & set(key.split(".")[1:])}
-        named = {shape.bsdf().id() for shape in self._shapes.values() if shape.bsdf() is not None}
-        return sorted(name for name in named if name in heads or any(k.startswith(f"{name}.") for k in self._keys))
+        return sorted({name for name in self._bsdfs.values() if name})
 
     def has(self, name: str, prop: str) -> bool:
         """Whether the scene has that parameter."""
@@ -164,6 +162,8 @@ class Overrides:
                 prefixes.append(f"{emitter.id()}.")
             if prop in _LIGHTS and emitter is None:
                 return ()
+        elif prop not in _LIGHTS:  # a BSDF that one shape alone has is traversed by the shape's id
+            prefixes += [f"{shape}.bsdf." for shape, bsdf in self._bsdfs.items() if bsdf == name]
         elif prop in _LIGHTS and name not in self._emitters:
             return ()
         leaves = ("data",) if prop == "texture" else ("value", "data", "")
@@ -189,10 +189,6 @@ class Overrides:
             return f"{name}.{prop}: '{name}' {what}"
         what = "light, or shape that emits," if prop in _LIGHTS else "BSDF"
         return f"{name}.{prop}: the scene has no {what} of this id{meant(name, known)}"
-
-
-def _head(key: str) -> str:
-    return key.split(".", 1)[0]
 
 
 def _names(rest: str, word: str, leaves: tuple[str, ...]) -> bool:

@@ -36,7 +36,10 @@ def overridden(room, frozen_room):
         (("ball.translate", "ball.rotate:y", "ball.scale"), [0.4, 0.1, 0.5, 30.0, 0.5]),
         (("lamp.translate:xz", "lamp.intensity", "sky.color"), [0.8, -0.5, 1.0, 1.0, 0.0, -1.0]),
         (("bulb.translate:x", "camera.translate:z", "camera.rotate:y", "camera.fov"), [1.5, 0.5, 4.0, 50.0]),
-        (("lacquer.roughness", "lacquer.reflectance:g", "box.rotate:y", "bulb.color:b"), [0.4, 0.5, 40.0, 1.0]),
+        (
+            ("lacquer.roughness", "grey.reflectance:rg", "box.rotate:y", "lacquer.reflectance:g"),
+            [0.4, 0.8, 0.1, 40.0, 0.5],
+        ),
     ],
     ids=["shape", "lights", "camera", "materials"],
 )
@@ -59,6 +62,14 @@ def test_equal_versions_are_equal_to_the_bit_and_a_seed_is_a_seed(renders_of):
     np.testing.assert_array_equal(twice[0], twice[1])
     assert renders.launches == 1
     assert np.abs(renders.images(np.zeros((1, 1)), spp=1, seed=4) - twice[:1]).max() > 0
+
+
+def test_plain_colours_share_a_launch_and_other_materials_take_turns(renders_of):
+    plain = renders_of("grey.reflectance:r")
+    plain.images(np.array([[0.2], [0.6], [0.9]]), spp=1, seed=3)
+    coated = renders_of("lacquer.reflectance:r")
+    coated.images(np.array([[0.2], [0.6], [0.9]]), spp=1, seed=3)
+    assert (plain.launches, coated.launches) == (1, 3) and coated.pictures == 3
 
 
 def test_the_search_starts_from_the_shots_own_overrides(renders_of):
