@@ -41,6 +41,10 @@ def measure(results: Results, contender: str = "kpcn") -> None:
     renders = Renders(sizes.resolution)
     sequences = clips(quick=results.quick)
 
+    found = [
+        trial(renders, clip, make, sizes, still=number < sizes.still_clips) for number, clip in enumerate(sequences)
+    ]
+    print("what follows is timed", file=sys.stderr, flush=True)
     timed = next(clip for clip in clips() if clip.name == TIMED)
     frames = [renders.buffers(timed, frame, 16, 0) for frame in timed.judged]
     pairs = 3 if results.quick else 9
@@ -48,9 +52,6 @@ def measure(results: Results, contender: str = "kpcn") -> None:
     recall = denoise_cost.recall(make, frames, pairs=pairs)
     memory = denoise_cost.peak_memory(contender)
 
-    found = [
-        trial(renders, clip, make, sizes, still=number < sizes.still_clips) for number, clip in enumerate(sequences)
-    ]
     denoise_rows.quality(results, found)
     denoise_rows.flicker(results, found, sizes)
     denoise_rows.ghosting(results, found)
