@@ -143,15 +143,7 @@ def trial(subject: Subject, variant: Variant, sizes: Sizes, seed: int, truth: Re
 
 def _shortened(size: Preset, sizes: Sizes, incident: int) -> Preset:
     """A preset whose schedule has the trial's length."""
-    share = sizes.steps / size.steps
-    stages = tuple(
-        replace(stage, begin=round(stage.begin * share), incident=stage.incident * incident) for stage in size.stages
-    )
+    size = size.over(sizes.steps)
+    stages = tuple(replace(stage, incident=stage.incident * incident) for stage in size.stages)
     begin, end = sizes.guide
-    return replace(
-        size,
-        steps=sizes.steps,
-        stages=stages,
-        decay_every=max(round(size.decay_every * share), 1),
-        guide=replace(size.guide, begin=begin, end=end),
-    )
+    return replace(size, stages=stages, guide=replace(size.guide, begin=begin, end=end))

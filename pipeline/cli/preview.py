@@ -30,7 +30,7 @@ PORT = 8080
 @click.option("--frame", type=int, metavar="F", help="Frame whose scene is shown.  [default: the shot's first]")
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Train so many steps.  [default: the preset's]")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="M", help="Train so long, at most.")
-@click.option("--preset", type=click.Choice(["fast", "paper"]), help="Size of the cache.  [default: the shot's]")
+@click.option("--preset", type=click.Choice(["fast", "smooth", "paper"]), help="Of the cache.  [default: the shot's]")
 @click.option("--guiding", is_flag=True, help="Train a guide of incident directions as well.")
 @click.option("--optimizer", default="auto", show_default=True, metavar="NAME", help="auto, adam, esgd, …")
 @click.option(

@@ -14,4 +14,7 @@ __all__ = ["Preview"]
 class Preview(ConfigModel):
     """The free-viewpoint preview."""
 
-    preset: Literal["fast", "paper"] = Field(default="fast", description="Size of the radiance cache.")
+    preset: Literal["fast", "smooth", "paper"] = Field(
+        default="fast",
+        description="The radiance cache: fast (hash grid, ReLU), smooth (sine, trained by curvature) or paper (large).",
+    )

@@ -25,8 +25,8 @@ CHUNK = 1 << 16
 ALBEDO_FLOOR = 0.1
 """Added to the albedo that multiplies the output: highlights on black surfaces must be reachable."""
 
-OMEGA, SIGMA, WAVELET = 30.0, 0.05, (10.0, 10.0)
-"""Of the sine, Gaussian and wavelet activations.
+SCALES = {"sine": 30.0, "gaussian": 0.05, "wavelet": 10.0}
+"""ω of sine and wavelet, σ of Gaussian, where the shape names no other.
 Sources: Sitzmann et al. 2020; Ramasinghe, Lucey 2022; Saragadam et al. 2023."""
 
 _COORDINATES = 9  # position, direction, normal
@@ -66,7 +66,7 @@ class Field(nn.Module):
         widths = [inputs, *[shape.width] * shape.hidden, outputs]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         for index, layer in enumerate(self.layers):
-            _initialise(layer, shape.activation, first=index == 0, generator=generator)
+            _initialise(layer, shape, first=index == 0, generator=generator)
 
     def forward(self, asked: Tensor) -> Tensor:
         out = self.raw(asked).abs()
@@ -85,7 +85,7 @@ class Field(nn.Module):
         h = torch.cat(parts).T
         with _precision(self.shape.mixed_precision, asked.device):
             for layer in self.layers[:-1]:
-                h = _activated(layer(h), self.shape.activation)
+                h = _activated(layer(h), self.shape)
         out: Tensor = self.layers[-1](h.float())
         return out
 
@@ -97,25 +97,29 @@ class Field(nn.Module):
         return torch.cat([self(part) for part in asked.split(CHUNK, dim=1)])
 
 
-def _activated(h: Tensor, activation: str) -> Tensor:
-    if activation == "relu":
+def _scale(shape: FieldShape) -> float:
+    return SCALES[shape.activation] if shape.scale is None else shape.scale
+
+
+def _activated(h: Tensor, shape: FieldShape) -> Tensor:
+    if shape.activation == "relu":
         return h.relu()
-    if activation == "sine":
-        return torch.sin(OMEGA * h)
-    if activation == "gaussian":
-        return torch.exp(-0.5 * (h / SIGMA).square())
-    frequency, spread = WAVELET
-    return torch.cos(frequency * h) * torch.exp(-(spread * h).square())  # the real part of a Gabor wavelet
+    scale = _scale(shape)
+    if shape.activation == "sine":
+        return torch.sin(scale * h)
+    if shape.activation == "gaussian":
+        return torch.exp(-0.5 * (h / scale).square())
+    return torch.cos(scale * h) * torch.exp(-(scale * h).square())  # the real part of a Gabor wavelet
 
 
-def _initialise(layer: nn.Module, activation: str, *, first: bool, generator: torch.Generator) -> None:
+def _initialise(layer: nn.Module, shape: FieldShape, *, first: bool, generator: torch.Generator) -> None:
     """Xavier uniform (Glorot, Bengio 2010), biases 0; of sine layers what keeps their distribution (Sitzmann et al.
     2020, §3.2)."""
     assert isinstance(layer, nn.Linear)
     fan_in, fan_out = layer.in_features, layer.out_features
     bound = math.sqrt(6 / (fan_in + fan_out))
-    if activation == "sine":
-        bound = 1 / fan_in if first else math.sqrt(6 / fan_in) / OMEGA
+    if shape.activation == "sine":
+        bound = 1 / fan_in if first else math.sqrt(6 / fan_in) / _scale(shape)
     with torch.no_grad():
         layer.weight.copy_((torch.rand(layer.weight.shape, generator=generator) * 2 - 1) * bound)
         layer.bias.zero_()

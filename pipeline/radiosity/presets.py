@@ -1,4 +1,4 @@
-"""Sizes of the cache and of its training: `fast` for two cores, `paper` for a GPU.
+"""Sizes of the cache and of its training: `fast` for two cores, `smooth` the same without a grid, `paper` for a GPU.
 
 Source: the paper's §3.3 and §3.4 for `paper`.
 """
@@ -23,6 +23,7 @@ class FieldShape:
         hidden: hidden layers.
         width: of each.
         activation: one of `ACTIVATIONS`.
+        scale: ω of sine and wavelet, σ of Gaussian; None takes the literature's.
         sides: how far apart the two sides of a surface are looked up in the grid, of the scene's box: a shade may be
             thousands of times brighter inside than outside, and the grid knows positions alone. 0: at one place.
         demodulate: the network's output is multiplied by the surface's albedo, so that textures need not be learnt.
@@ -33,6 +34,7 @@ class FieldShape:
     hidden: int
     width: int
     activation: str = "relu"
+    scale: float | None = None
     sides: float = 0.0
     demodulate: bool = False
     mixed_precision: bool = False
@@ -77,7 +79,9 @@ class Preset:
         steps: of a full training.
         warm_steps: of one that starts from the weights of a scene that is nearly the same.
         stages: batches that grow, ascending.
-        rate: learning rate at the start.
+        rate: learning rate of Adam at the start.
+        curvature_rate: the same of optimisers that go by curvature: a share of a step to the bottom of each parameter's
+            own parabola.
         decay: factor of the learning rate …
         decay_every: … after so many steps.
         average: decay of the running mean of the weights that pictures are made with; 0: the weights themselves.
@@ -99,6 +103,7 @@ class Preset:
     block: int
     check_every: int
     patience: int
+    curvature_rate: float = 1.0
 
     def stage(self, step: int) -> Stage:
         """What a step is made with."""
@@ -108,29 +113,44 @@ class Preset:
         """Factor of the learning rate at a step."""
         return self.decay ** (step // self.decay_every)
 
+    def over(self, steps: int) -> Preset:
+        """The same schedule in another number of steps."""
+        share = steps / self.steps
+        stages = tuple(replace(stage, begin=round(stage.begin * share)) for stage in self.stages)
+        every = max(round(self.decay_every * share), 1)
+        return replace(self, steps=steps, stages=stages, decay_every=every)
+
+
+_FAST = Preset(
+    name="fast",
+    field=FieldShape(
+        GridShape(levels=5, features=4, log2_entries=15, base=4, growth=2.8),
+        hidden=4,
+        width=64,
+        sides=0.02,
+        demodulate=True,
+    ),
+    guide=GuideShape(GridShape(levels=6, log2_entries=14, base=2), hidden=2, width=64, begin=200, end=1000),
+    steps=3000,
+    warm_steps=1200,
+    # Many points with few directions each: the network averages over points, and its noise falls with their number.
+    stages=(Stage(0, 4096, 4), Stage(1000, 4096, 8)),
+    rate=5e-3,
+    decay=0.7,
+    decay_every=300,
+    average=0.99,
+    block=8,
+    check_every=100,
+    patience=8,
+)
 
 PRESETS = {
-    "fast": Preset(
-        name="fast",
-        field=FieldShape(
-            GridShape(levels=5, features=4, log2_entries=15, base=4, growth=2.8),
-            hidden=4,
-            width=64,
-            sides=0.02,
-            demodulate=True,
-        ),
-        guide=GuideShape(GridShape(levels=6, log2_entries=14, base=2), hidden=2, width=64, begin=200, end=1000),
-        steps=3000,
-        warm_steps=1200,
-        # Many points with few directions each: the network averages over points, and its noise falls with their number.
-        stages=(Stage(0, 4096, 4), Stage(1000, 4096, 8)),
-        rate=5e-3,
-        decay=0.7,
-        decay_every=300,
-        average=0.99,
-        block=8,
-        check_every=100,
-        patience=8,
+    "fast": _FAST,
+    "smooth": replace(
+        _FAST,
+        name="smooth",
+        field=FieldShape(grid=None, hidden=4, width=128, activation="sine", scale=10.0, demodulate=True),
+        rate=1e-3,
     ),
     "paper": Preset(
         name="paper",
@@ -150,9 +170,6 @@ PRESETS = {
 }
 
 
-def preset(name: str, *, activation: str = "relu") -> Preset:
-    """A preset by name, with another activation if that is wanted: the smooth ones see positions without the grid."""
-    found = PRESETS[name]
-    if activation == "relu":
-        return found
-    return replace(found, field=replace(found.field, activation=activation, grid=None))
+def preset(name: str) -> Preset:
+    """A preset by name."""
+    return PRESETS[name]

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import DeviceError
+from pipeline.optim.fields.fit import PART
+from pipeline.optim.preconditioned import Preconditioned
 from pipeline.radiosity import losses
 from pipeline.radiosity.field import Field
 from pipeline.radiosity.guiding import Guide, Lobes
@@ -128,9 +130,9 @@ class Trainer:
         box = surfaces.lower.tolist(), surfaces.upper.tolist()
         self.field = Field(plan.preset.field, *box, seed=plan.seed).to(self.device)
         self.progress = Progress()
-        shape, rate = plan.preset.field, plan.preset.rate
-        self.optimiser = optimiser(plan.optimiser, self.field.parameters(), shape, rate, seed=plan.seed)
-        self._rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.optimiser = optimiser(plan.optimiser, self.field.parameters(), plan.preset, seed=plan.seed)
+        for group in self.optimiser.param_groups:
+            group["initial_lr"] = group["lr"]  # an optimiser that falls back on another changes it
         self.guide = Guide(plan.preset.guide, *box, seed=plan.seed).to(self.device) if plan.guiding else None
         self._block: Block | None = None
         self.mixtures: tuple[int, Tensor] | None = None
@@ -213,11 +215,18 @@ class Trainer:
         found = (right + emitted[:, None])[active] / unit
         settled = (self.shown.answer(sampled.asked) + emitted)[active] / unit
         value = losses.loss(plan.method, plan.measure, seen, found, settled=settled, weight=plan.weight)
-        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * plan.preset.decay_at(step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * plan.preset.decay_at(step)
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward(create_graph=bool(getattr(self.optimiser, "curvature_due", False)))
-        self.optimiser.step()
+        value.backward()
+        if isinstance(self.optimiser, Preconditioned) and self.optimiser.curvature_due:
+            part = slice(0, max(active.numel() // PART, 1))
+            count = int(active[part].sum())
+            self.optimiser.step(
+                curvature=lambda: self._curvature(sampled, part, found.detach()[:count], settled[:count])
+            )
+        else:
+            self.optimiser.step()
         self._average(step)
         if self.guide is not None and incoming.sampled is not None:
             self.guide.learn(step, sampled, incoming, self.field)
@@ -225,6 +234,12 @@ class Trainer:
         if self.progress.step == block.first + plan.preset.block:
             self._block = None
         return float(value.detach())
+
+    def _curvature(self, sampled: Points, part: slice, found: Tensor, settled: Tensor) -> Tensor:
+        """The semi-gradient's loss of a part of the points: curvature is that of the left-hand side."""
+        active = sampled.active[part]
+        seen = (self.field(sampled.asked[:, part]) + sampled.emitted[part])[active] / self.field.unit
+        return losses.loss("semi", self.plan.measure, seen, found, settled=settled)
 
     def _rays(self, step: int) -> Block:
         """The block that a step belongs to."""

@@ -18,6 +18,7 @@ from pipeline.images.neural_map import NeuralMap, decode
 from pipeline.optim.assets.source import Source
 from pipeline.optim.assets.tiled import TiledField, tiles_of
 from pipeline.optim.choose import AUTO, build, choose
+from pipeline.optim.fields.fit import PART
 
 __all__ = ["Fit", "Kind", "Settings", "encode"]
 
@@ -27,9 +28,6 @@ Kind = Literal["texture", "environment"]
 
 BATCH = 256
 """Texels of each tile in a step."""
-
-PART = 8
-"""Curvature is taken from this part of a batch."""
 
 PEAKS = 1e-3
 """Share of an environment map's texels that may be kept as they are."""
