@@ -77,6 +77,7 @@ COMMANDS: dict[str, Entry] = {
         Entry("capture", "Materials", "pipeline.cli.capture:capture", "Make a material of flash photographs."),
         Entry("assets", "Materials", "pipeline.cli.assets:assets", "List captured materials; print the card."),
         Entry("encode", "Networks", "pipeline.cli.encode:encode", "Make a neural map of a texture or an environment."),
+        Entry("fit", "Networks", "pipeline.cli.fit:fit", "Train a field on an image or a mesh; compare optimisers."),
         Entry("worker", "Machine", "pipeline.cli.worker:worker", "Work for a farm on this machine."),
         Entry("api", "Machine", "pipeline.cli.api:api", "Serve the farm over HTTP; make tokens."),
         Entry("doctor", "Machine", "pipeline.cli.doctor:doctor", "Say what is wrong with this machine, and the cure."),

@@ -30,14 +30,14 @@ OPTIMIZERS = ("sgd", "adam", "esgd", "esgd_max", "adahessian_e", "adahessian_j",
 RATES: dict[str, dict[str, float]] = {
     "sgd": {"sine": 0.1, "gaussian": 1.0, "wavelet": 1.0, "sinc": 1.0, "relu": 0.3, "relu_pe": 0.3},
     "adam": {"sine": 1e-3, "gaussian": 3e-3, "wavelet": 3e-3, "sinc": 3e-3, "relu": 3e-3, "relu_pe": 3e-3},
-    "esgd": dict.fromkeys(ACTIVATIONS, 1.0),
+    "esgd": dict.fromkeys(ACTIVATIONS, 2.0),
     "esgd_max": dict.fromkeys(ACTIVATIONS, 0.3),
     "adahessian_e": dict.fromkeys(ACTIVATIONS, 0.1),
     "adahessian_j": dict.fromkeys(ACTIVATIONS, 0.03),
     "shampoo": dict.fromkeys(ACTIVATIONS, 0.1),
 }
-"""Rates for fields of a few layers under MSE or BCE. ESGD's for sine and Gaussian were tried on a photograph; the
-others are starting points that no search has confirmed yet."""
+"""Rates for fields of a few layers under MSE or BCE. Those of Adam and ESGD for sine and Gaussian were tried on a
+photograph; the others are starting points that no search has confirmed yet."""
 
 
 @dataclass(frozen=True)

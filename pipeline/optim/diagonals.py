@@ -20,9 +20,13 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Diagonal", "Equilibrated", "GaussNewton", "Identity", "InfinityNorm", "Jacobi"]
+__all__ = ["DAMPING", "Diagonal", "Equilibrated", "GaussNewton", "Identity", "InfinityNorm", "Jacobi"]
 
 Source = Literal["nothing", "gradient", "curvature"]
+
+DAMPING = 0.3
+"""Share of a tensor's typical D that is added to all of it: D is an estimate from few random products, and entries that
+are too small by chance make steps that are too long."""
 
 
 class Diagonal(Protocol):
@@ -100,7 +104,7 @@ class _Curvature:
     """
 
     decay: float = 0.9
-    damping: float = 0.1
+    damping: float = DAMPING
     source: Source = "curvature"
 
     def damped(self, diagonal: Tensor, scale: Tensor) -> Tensor:

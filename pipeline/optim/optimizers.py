@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pipeline.optim.diagonals import Equilibrated, GaussNewton, Identity, InfinityNorm, Jacobi
+from pipeline.optim.diagonals import DAMPING, Equilibrated, GaussNewton, Identity, InfinityNorm, Jacobi
 from pipeline.optim.preconditioned import Fallback, Preconditioned
 
 __all__ = ["ESGD", "SGD", "AdaHessian", "Adam", "ESGDMax"]
@@ -54,11 +54,11 @@ class ESGD(Preconditioned):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1.0,
+        lr: float = 2.0,
         *,
         momentum: float = 0.9,
         decay: float = 0.9,
-        damping: float = 0.1,
+        damping: float = DAMPING,
         weight_decay: float = 0.0,
         every: int = EVERY,
         warmup: int = WARMUP,
@@ -82,7 +82,7 @@ class ESGDMax(Preconditioned):
         *,
         momentum: float = 0.9,
         decay: float = 0.99,
-        damping: float = 0.1,
+        damping: float = DAMPING,
         weight_decay: float = 0.0,
         every: int = EVERY,
         warmup: int = WARMUP,
@@ -117,7 +117,7 @@ class AdaHessian(Preconditioned):
         form: Literal["E", "J"],
         momentum: float = 0.9,
         decay: float = 0.999,
-        damping: float = 0.1,
+        damping: float = DAMPING,
         weight_decay: float = 0.0,
         every: int = 1,
         rate_warmup: float = 0.9,

@@ -22,12 +22,16 @@ def inverse_root(matrix: Tensor, power: int, *, ridge: float = 1e-6) -> Tensor:
         ridge: share of the largest eigenvalue that is added to all.
 
     Returns:
-        n×n, of the matrix's type; computed in float64. The identity where the matrix is zero.
+        n×n, of the matrix's type; computed in float64. The identity where the matrix is zero, or not finite: a
+        training that diverges ends by its loss, not here.
     """
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    if not torch.isfinite(matrix).all():
+        return identity
     values, vectors = torch.linalg.eigh(matrix.double())
     largest = values[-1]
     if largest <= 0:
-        return torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+        return identity
     scaled = values.clamp_min(0) + ridge * largest
     return ((vectors * scaled ** (-1 / power)) @ vectors.mT).to(matrix.dtype)
 

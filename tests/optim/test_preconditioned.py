@@ -245,7 +245,7 @@ def test_half_parameters_keep_their_curvature_in_float32_also_through_a_checkpoi
     def loss() -> Tensor:
         return 2e4 * x.float().square().sum()
 
-    optimizer = ESGD([x], 0.1)
+    optimizer = ESGD([x], 0.1, damping=0.1)
     loss().backward()
     optimizer.step(curvature=loss)
     state = optimizer.state[x]

@@ -17,7 +17,8 @@ def test_the_inverse_root_is_one():
     matrix = a @ a.mT + torch.eye(5, dtype=torch.float64)
     root = inverse_root(matrix, 4, ridge=0.0)
     torch.testing.assert_close(torch.linalg.matrix_power(root, 4) @ matrix, torch.eye(5, dtype=torch.float64))
-    assert torch.equal(inverse_root(torch.zeros(3, 3), 4), torch.eye(3))
+    for matrix in (torch.zeros(3, 3), torch.full((3, 3), torch.nan)):
+        assert torch.equal(inverse_root(matrix, 4), torch.eye(3))
 
 
 def test_the_first_step_is_the_nearest_orthogonal_matrix_at_the_gradients_length():
