@@ -196,9 +196,10 @@ class JobDocument(JobSummary):
     cost: Range | None = Field(description="Of what is left, in the farm's money.")
     frame_list: list[FrameDocument]
     failed: list[FailureDocument]
+    waits: list[str] = Field(description="What the job waits for beside its own tasks, one line each.")
 
     @classmethod
-    def whole(cls, job: Job, seen: JobSnapshot, failed: list[FailureDocument]) -> JobDocument:
+    def whole(cls, job: Job, seen: JobSnapshot, failed: list[FailureDocument], waits: list[str]) -> JobDocument:
         """The document of a job."""
         told = seen.forecast
         return cls(
@@ -211,6 +212,7 @@ class JobDocument(JobSummary):
             cost=None if told is None or told.cost is None else Range.of(told.cost),
             frame_list=[FrameDocument.of(frame) for frame in seen.frames],
             failed=failed,
+            waits=waits,
         )
 
 

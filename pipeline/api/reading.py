@@ -24,6 +24,7 @@ from pipeline.errors import ProductError
 from pipeline.farm import attempts, names
 from pipeline.farm import job as jobs
 from pipeline.farm.crew import crew
+from pipeline.farm.inspection import waits_of
 from pipeline.farm.products import Products
 from pipeline.farm.progress import snapshot
 from pipeline.farm.task_logs import failed_tasks, task_logs
@@ -89,7 +90,7 @@ def add_reading(app: FastAPI, server: Server) -> None:
         for task in seen.failures:
             with contextlib.suppress(FileNotFoundError):  # somebody has just had it tried again
                 failed.append(FailureDocument.of(attempts.failure(store, job.directory, task)))
-        return JobDocument.whole(job, seen, failed)
+        return JobDocument.whole(job, seen, failed, waits_of(farm, job, seen))
 
     @app.get("/v1/jobs/{name}/logs", tags=["jobs"], **read)
     def logs(

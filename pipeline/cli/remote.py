@@ -92,6 +92,8 @@ def status(ctx: click.Context, jobs: tuple[str, ...], as_json: bool) -> int:
             click.echo(f"{click.style(job['job'], bold=True)}  {_summary(job)}")
             rows = [("frame", "state", "round", "spp", "error"), *map(_frame_row, job["frame_list"])]
             _table(rows, indent="  ")
+            for line in job["waits"]:
+                click.echo(f"  {click.style('waits', fg='yellow')} {line}")
             for failed in job["failed"]:
                 words = f"{failed['task']}: {failed['reason']} ({failed['attempts']} attempts)"
                 click.echo(f"  {click.style('failed', fg='red')} {words}")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.farm.client import Farm
     from pipeline.farm.inspection import OpenTask
     from pipeline.farm.job import Job
-    from pipeline.farm.progress import JobSnapshot
     from pipeline.farm.store import Store
 
 FAILED = ("failed", "cancelled")
@@ -38,7 +37,7 @@ def status(jobs: tuple[str, ...], farm: str | None, out: str | None, by_task: bo
     """
     from pipeline.cli.live import frame_rows, summary
     from pipeline.farm.attempts import failure
-    from pipeline.farm.inspection import open_tasks
+    from pipeline.farm.inspection import open_tasks, waits_of
     from pipeline.farm.lookup import find_job
     from pipeline.farm.progress import snapshot
 
@@ -76,26 +75,6 @@ def status(jobs: tuple[str, ...], farm: str | None, out: str | None, by_task: bo
                 for line in _first_failure(job.first_failure):
                     click.echo(f"  {line}")
     return 1 if any(job.state in FAILED for job in found) else 0
-
-
-def waits_of(service: Farm, job: Job, seen: JobSnapshot) -> list[str]:
-    """What a job waits for beside its own tasks, one line each: room, workers, licences, other jobs, an approval."""
-    if seen.state in ("done", "failed", "cancelled", "paused"):
-        return []
-    found = []
-    if full := service.on_hold():
-        found.append(f"for room: {full}")
-    if away := service.back_off(job):
-        found.append(f"tasks are tried again later: {away}")
-    if seen.state == "review":
-        found.append(f"for an approval: pipeline approve {seen.job}")
-    found += [f"for {other}" for other in sorted(set(seen.blocked.values()))]
-    if service.config.broker_url is not None and (unserved := service.unserved(job)):
-        asked = {key: value for key, value in seen.terms.items() if value and key in ("pool", "tags", "memory")}
-        what = ", ".join(f"{key} {value}" for key, value in asked.items())
-        found.append(f"for a worker: none serves {', '.join(unserved)}" + (f" ({what})" if what else ""))
-    found += [f"{worker} is kept off it: pipeline allow {worker} --job {seen.job}" for worker in seen.barred]
-    return found
 
 
 def _told(task: OpenTask) -> str:

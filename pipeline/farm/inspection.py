@@ -1,9 +1,10 @@
-"""The open tasks of a job, one by one: what each waits for. For people: it lists the job, and asks Redis for leases."""
+"""What a job waits for, and each of its open tasks. For people: it lists the job, and asks Redis for leases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.farm import attempts, names, plan
 from pipeline.farm.control import Control
@@ -15,7 +16,11 @@ from pipeline.farm.states import TaskSigns, TaskState, task_state
 from pipeline.farm.store import Store
 from pipeline.farm.waits import Waits
 
-__all__ = ["OpenTask", "open_tasks"]
+if TYPE_CHECKING:
+    from pipeline.farm.client import Farm
+    from pipeline.farm.progress import JobSnapshot
+
+__all__ = ["OpenTask", "open_tasks", "waits_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +71,24 @@ def open_tasks(store: Store, job: Job, running: Iterable[Held]) -> list[OpenTask
         worker = held.worker if held is not None else last.worker if last is not None else ""
         reason = last.reason if last is not None else ""
         found.append(OpenTask(task, task_state(signs), tuple(missing), worker, len(tried), reason))
+    return found
+
+
+def waits_of(service: Farm, job: Job, seen: JobSnapshot) -> list[str]:
+    """What a job waits for beside its own tasks, one line each: room, workers, licences, other jobs, an approval."""
+    if seen.state in ("done", "failed", "cancelled", "paused"):
+        return []
+    found = []
+    if full := service.on_hold():
+        found.append(f"for room: {full}")
+    if away := service.back_off(job):
+        found.append(f"tasks are tried again later: {away}")
+    if seen.state == "review":
+        found.append(f"for an approval: pipeline approve {seen.job}")
+    found += [f"for {other}" for other in sorted(set(seen.blocked.values()))]
+    if service.config.broker_url is not None and (unserved := service.unserved(job)):
+        asked = {key: value for key, value in seen.terms.items() if value and key in ("pool", "tags", "memory")}
+        what = ", ".join(f"{key} {value}" for key, value in asked.items())
+        found.append(f"for a worker: none serves {', '.join(unserved)}" + (f" ({what})" if what else ""))
+    found += [f"{worker} is kept off it: pipeline allow {worker} --job {seen.job}" for worker in seen.barred]
     return found

@@ -37,6 +37,17 @@ def test_jobs_are_listed_told_and_controlled(remote: Any, rehearsed: Any, capsys
     assert json.loads(said[said.index("{") :])["state"] == "paused"
 
 
+def test_status_tells_what_a_job_waits_for(remote: Any, rehearsed: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    job = rehearsed.claim(remote.store)
+    remote.farm.adjust(job, {"after": ["shot_009.v001"]})
+
+    assert run(["status", "shot_010", "--api", "http://localhost"]) == 0
+    said = capsys.readouterr().out
+
+    assert "waits for shot_009.v001" in said
+    assert remote.get("/v1/jobs/shot_010").json()["waits"] == ["for shot_009.v001"]
+
+
 def test_logs_and_usage_are_told(remote: Any, rehearsed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     rehearsed.done(remote.store)
 
