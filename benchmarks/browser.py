@@ -14,7 +14,11 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-__all__ = ["Browser", "chromium"]
+__all__ = ["Browser", "PageGone", "chromium"]
+
+
+class PageGone(RuntimeError):
+    """The page went elsewhere while it was asked."""
 
 
 def chromium() -> str | None:
@@ -73,7 +77,8 @@ class Browser:
                     self.errors.append(entry["text"])
             elif message.get("id") == number:
                 if "error" in message:
-                    raise RuntimeError(f"{method}: {message['error']}")
+                    told = f"{method}: {message['error']}"
+                    raise PageGone(told) if "navigated" in told else RuntimeError(told)
                 result: dict[str, Any] = message["result"]
                 return result
 
@@ -97,7 +102,10 @@ class Browser:
         """Waits for an expression to be true. Raises TimeoutError."""
         end = time.monotonic() + seconds
         while True:
-            found = self.run(script)
+            try:
+                found = self.run(script)
+            except PageGone:  # from the empty page to the one that is opened
+                found = None
             if found:
                 return found
             if time.monotonic() > end:

@@ -2,7 +2,9 @@
 
 python -m benchmarks.review [--quick] [--json FILE]
 
-A 1080p frame of 20 layers, written by hand, is shown by headless Chromium from the server of `pipeline review`.
+A 1080p frame of 20 layers, written by hand, is shown by headless Chromium from the server of `pipeline review`. Server
+and browser share the machine, and the browser draws without a graphics card. Times are those at which the page has
+drawn, as it tells them itself.
 """
 
 from __future__ import annotations
@@ -32,6 +34,11 @@ from pipeline.api.tokens import issue
 from pipeline.config.farm import Farm as FarmConfig
 from pipeline.farm.client import Farm
 from pipeline.images import exr_parts, viewing
+from pipeline.images.proxy import LAYERS as PROXIED
+from pipeline.images.proxy import SIZE as PROXY
+from pipeline.images.proxy import proxies
+from pipeline.review.layers import layers as layers_of
+from pipeline.review.layers import pixels
 from pipeline.review.serving import address
 from pipeline.review.steering import Steering
 
@@ -44,13 +51,25 @@ sampling: {{first_spp: 4, max_spp: 16, guide: variance}}
 """
 SIZE = (1920, 1080)
 LAYERS = 20
-PROXY = (640, 360)
+ON_DEMAND = "light0"
+"""A layer without a proxy, which nobody has looked at."""
+PAGE_SECONDS = 300.0
 READ = """(() => {
   const canvas = document.getElementById("picture"), gl = canvas.getContext("webgl2"), side = 256;
   const bytes = new Uint8Array(side * side * 4);
   gl.readPixels((canvas.width - side) >> 1, (canvas.height - side) >> 1, side, side, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
   return [canvas.width, canvas.height, Array.from(bytes)];
 })()"""
+CHANGED = """new Promise((done) => {
+  const control = document.getElementById(%s), began = performance.now();
+  const count = () => performance.getEntriesByName(%s).length, before = count();
+  control.value = %s;
+  control.dispatchEvent(new Event(%s, {bubbles: true}));
+  const look = () => count() > before ? done((performance.getEntriesByName(%s).at(-1).startTime - began) / 1000)
+    : requestAnimationFrame(look);
+  look();
+})"""
+"""Seconds from a change of a control to a mark of the page."""
 SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 
 
@@ -60,7 +79,11 @@ def measure(results: Results) -> None:
         os.environ["PENUMBRA_CACHE"] = str(Path(scratch, "cache"))
         try:
             pictures(results, Path(scratch, "pictures"))
-            steering(results, Path(scratch, "steering"))
+            made = claimed(Path(scratch, "steering"), SHOT.format(width=PROXY[0], height=PROXY[1]))
+            for frame in (1001, 1002):
+                made.finish(frame)
+            steering(results, made)
+            slider(results, made, Path(scratch))
         finally:
             if before is None:
                 del os.environ["PENUMBRA_CACHE"]
@@ -73,42 +96,48 @@ def pictures(results: Results, folder: Path) -> None:
     made = claimed(folder, SHOT.format(width=SIZE[0], height=SIZE[1]))
     made.finish(1001)
     _widen(made, 1001)
+    layers = _layers(made, 1001)
+    began = time.perf_counter()
+    proxies(layers)
+    seconds = 1000 * (time.perf_counter() - began)
+    results.add(Row("proxies", f"making the proxies of a frame of {_told(SIZE)}, when it is published", seconds, "ms"))
     rows = (
-        ("first-picture", f"page to first picture of a 1080p frame of {LAYERS} layers, in Chromium", 1.0),
-        ("full-layer", "page to the layer at full precision, nothing kept", 2.5),
+        (
+            "first-picture",
+            f"page to first picture of a frame of {_told(SIZE)}, {LAYERS} layers, from its proxy",
+            1.0,
+        ),
+        ("full-precision", "page to that layer at full precision, nothing kept", None),
+        ("layer", "choice of another layer to that layer at full precision, nothing kept", 2.5),
     )
     if chromium() is None:
         for key, what, must in rows:
             results.add(Row(key, what, None, "s", must=must, note="needs Chromium"))
         return
-    first, full = [], []
+    seen: dict[str, list[float]] = {key: [] for key, _, _ in rows}
     with _browser(folder) as browser:
         for run in range(2 if results.quick else 5):
             os.environ["PENUMBRA_CACHE"] = str(folder / f"cache-{run}")  # nothing is kept of the run before
             with _served(made, f"run-{run}") as page:
                 browser.open(page)
-                browser.until(
-                    "document.getElementById('picture')?.dataset.shown === 'picture 1001 beauty'", seconds=300
-                )
-                browser.run(SETTLED)
-                seconds = {name: browser.run(_mark(name)) for name in ("review-preview", "review-picture")}
-                first.append(min(value for value in seconds.values() if value is not None))
-                full.append(seconds["review-picture"])
+                browser.until(_shows("picture 1001 beauty"), seconds=PAGE_SECONDS)
+                seen["first-picture"].append(browser.run(_mark("review-preview")))
+                seen["full-precision"].append(browser.run(_mark("review-picture")))
+                seen["layer"].append(_changed(browser, "layer-a", ON_DEMAND, "change", "review-picture"))
+                browser.set("layer-a", "beauty")
+                browser.until(_shows("picture 1001 beauty"), seconds=PAGE_SECONDS)
                 apart = _apart(browser, made)
                 browser.press("f")
                 browser.run(SETTLED)
                 browser.screenshot(folder / "page.png")
     results.picture("page", np.asarray(Image.open(folder / "page.png").convert("RGB")), "the page, at 1280×720")
-    results.add(Row(*rows[0][:2], statistics.median(first), "s", must=rows[0][2]))
-    results.add(Row(*rows[1][:2], statistics.median(full), "s", must=rows[1][2]))
+    for key, what, must in rows:
+        results.add(Row(key, what, statistics.median(seen[key]), "s", must=must, note=_spread(seen[key])))
     results.add(Row("view", "most that a shown pixel is off OpenColorIO's, at +1 stop", apart, "of 255", must=1))
 
 
-def steering(results: Results, folder: Path) -> None:
-    """A change of λ on a proxy that is prepared, on two threads."""
-    made = claimed(folder, SHOT.format(width=PROXY[0], height=PROXY[1]))
-    for frame in (1001, 1002):
-        made.finish(frame)
+def steering(results: Results, made: Made) -> None:
+    """A change of λ on a proxy that is prepared, on two threads: what the server does."""
     steered = Steering(threads=2)
     began = time.perf_counter()
     steered.picture(made.products, 1001, 1.5)
@@ -120,17 +149,52 @@ def steering(results: Results, folder: Path) -> None:
             began = time.perf_counter()
             steered.picture(made.products, 1001, 2.0 + 0.3 * k, coarser=coarser)
             taken.append(1000 * (time.perf_counter() - began))
-        size = f"{PROXY[0] // coarser}×{PROXY[1] // coarser}"
-        results.add(
-            Row(
-                key,
-                f"a change of λ, {size}, window of 2 frames, two threads",
-                statistics.median(taken),
-                "ms",
-                must=must,
-            )
-        )
-    results.add(Row("prepare", f"the first picture of a frame for λ, {PROXY[0]}×{PROXY[1]}", prepared, "s"))
+        what = f"a change of λ, {_told((PROXY[0] // coarser, PROXY[1] // coarser))}, window of 2 frames, two threads"
+        results.add(Row(key, what, statistics.median(taken), "ms", must=must, note=_spread(taken)))
+    results.add(Row("prepare", f"the first picture of a frame for λ, {_told(PROXY)}", prepared, "s"))
+
+
+def slider(results: Results, made: Made, folder: Path) -> None:
+    """The same, seen from the page: from the slider to what is drawn, as coarse as the page has chosen."""
+    key, what = "lambda-page", "λ slider to the drawn picture in Chromium, as coarse as the page chooses while it moves"
+    if chromium() is None:
+        results.add(Row(key, what, None, "ms", note="needs Chromium"))
+        return
+    with _browser(folder) as browser, _served(made, "slider") as page:
+        browser.open(page)
+        browser.until(_shows("picture 1001 beauty"), seconds=PAGE_SECONDS)
+        places = [0.05 + 0.9 * k / 23 for k in range(12 if results.quick else 24)]
+        taken = [1000 * _changed(browser, "lambda", f"{place:.3f}", "input", "review-steered") for place in places]
+        size = browser.run("document.getElementById('steered').textContent").partition(",")[0]
+    settled = taken[len(taken) // 3 :]  # until then the page learns how fast this machine is
+    note = f"{size}; {_spread(settled)}"
+    results.add(Row(key, what, statistics.median(settled), "ms", must=150.0, note=note))
+
+
+def _layers(made: Made, frame: int) -> dict[str, np.ndarray]:
+    """The layers of a deliverable as they were before it was written."""
+    path = made.store.path(made.products.name(f"frames/lamp.{frame}.exr"))
+    assert path is not None
+    data = path.read_bytes()
+    return {each.name: pixels(data, each).astype(np.float32) for each in layers_of(data) if each.name in PROXIED}
+
+
+def _changed(browser: Browser, control: str, value: str, event: str, mark: str) -> float:
+    """Seconds from a change of a control to the next mark of that name."""
+    texts = [json.dumps(each) for each in (control, mark, value, event, mark)]
+    return float(browser.run(CHANGED % tuple(texts)))
+
+
+def _shows(what: str) -> str:
+    return f"document.getElementById('picture')?.dataset.shown === {json.dumps(what)}"
+
+
+def _told(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]}"
+
+
+def _spread(values: list[float]) -> str:
+    return f"{min(values):.3g} … {max(values):.3g}, {len(values)} times"
 
 
 def _widen(made: Made, frame: int) -> None:
@@ -152,10 +216,8 @@ def _widen(made: Made, frame: int) -> None:
 
 
 def _mark(name: str) -> str:
-    """Seconds from the page's beginning to the first mark of a name; null where there is none."""
-    return f"(performance.getEntriesByName({json.dumps(name)})[0]?.startTime ?? null) && " + (
-        f"performance.getEntriesByName({json.dumps(name)})[0].startTime / 1000"
-    )
+    """Seconds from the page's beginning to the first mark of a name."""
+    return f"performance.getEntriesByName({json.dumps(name)})[0].startTime / 1000"
 
 
 def _apart(browser: Browser, made: Made) -> int:

@@ -26,7 +26,7 @@ from pipeline.farm.products import Products
 from pipeline.images import viewing
 from pipeline.images.channels import BY_NAME
 from pipeline.review import pictures
-from pipeline.review.desk import Desk, ReviewDocument
+from pipeline.review.desk import Desk, ReviewDocument, ReviewFrame
 from pipeline.review.layers import Layer, kind_of
 from pipeline.review.pictures import Proxy
 
@@ -87,7 +87,7 @@ def files(
     """
     for frame in document.frames:
         if frame.picture:
-            yield from _frame(products, frame.frame, layers, tell)
+            yield from _frame(products, frame, layers, tell)
     document = document.model_copy(update={"versions": [document.job]})
     yield _script("document", document.model_dump(mode="json", by_alias=True))
     yield _script("views", _views(document.space))
@@ -96,16 +96,16 @@ def files(
 
 
 def _frame(
-    products: Products, frame: Frame, names: Sequence[str], tell: Callable[[str], object]
+    products: Products, told_of: ReviewFrame, names: Sequence[str], tell: Callable[[str], object]
 ) -> Iterator[tuple[str, bytes]]:
+    frame = told_of.frame
     try:
         small = pictures.proxies(products, frame)
         if names or not small:
-            sight = pictures.look(products, frame)
-            source, layers = sight.source, [each for each in sight.layers if each.name in {*names, *small}]
-            layers = layers or list(sight.layers[:1])
+            seen = pictures.look(products, frame).layers
+            layers = [each for each in seen if each.name in {*names, *small}] or list(seen[:1])
         else:  # nothing is read of the EXR
-            source, layers = "proxies", _of_proxies(small)
+            layers = _of_proxies(small)
         yield f"data/{frame}/thumbnail.jpg", pictures.thumbnail(products, frame)
     except ProductError as error:
         tell(f"frame {frame}: {error}")
@@ -127,7 +127,7 @@ def _frame(
             shown = viewing.to_display(pictures.seen(values), space=pictures.space_of(products.job))
             yield f"data/{frame}/shown.png", viewing.png_bytes(shown)
         told.append({**{key: value for key, value in vars(layer).items() if key != "part"}, "whole": whole})
-    yield _script(f"{frame}/layers", {"source": source, "layers": told})
+    yield _script(f"{frame}/layers", {"picture": told_of.picture, "layers": told})
 
 
 def _of_proxies(small: Mapping[str, Proxy]) -> list[Layer]:

