@@ -12,10 +12,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import socket
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,23 +21,18 @@ from pathlib import Path
 
 import numpy as np
 import OpenEXR
-import uvicorn
 from PIL import Image
 
 from benchmarks.browser import Browser, chromium
 from benchmarks.results import Results, Row, main
+from benchmarks.review_server import served
 from benchmarks.review_shot import Made, claimed
-from pipeline.api.app import create_app
-from pipeline.api.tokens import issue
-from pipeline.config.farm import Farm as FarmConfig
-from pipeline.farm.client import Farm
 from pipeline.images import exr_parts, viewing
 from pipeline.images.proxy import LAYERS as PROXIED
 from pipeline.images.proxy import SIZE as PROXY
 from pipeline.images.proxy import proxies
 from pipeline.review.layers import layers as layers_of
 from pipeline.review.layers import pixels
-from pipeline.review.serving import address
 from pipeline.review.steering import Steering
 
 SHOT = """shot: lamp
@@ -118,7 +111,7 @@ def pictures(results: Results, folder: Path) -> None:
     with _browser(folder) as browser:
         for run in range(2 if results.quick else 5):
             os.environ["PENUMBRA_CACHE"] = str(folder / f"cache-{run}")  # nothing is kept of the run before
-            with _served(made, f"run-{run}") as page:
+            with served(made.store, "lamp", project=made.project) as page:
                 browser.open(page)
                 browser.until(_shows("picture 1001 beauty"), seconds=PAGE_SECONDS)
                 seen["first-picture"].append(browser.run(_mark("review-preview")))
@@ -160,7 +153,7 @@ def slider(results: Results, made: Made, folder: Path) -> None:
     if chromium() is None:
         results.add(Row(key, what, None, "ms", note="needs Chromium"))
         return
-    with _browser(folder) as browser, _served(made, "slider") as page:
+    with _browser(folder) as browser, served(made.store, "lamp", project=made.project) as page:
         browser.open(page)
         browser.until(_shows("picture 1001 beauty"), seconds=PAGE_SECONDS)
         places = [0.05 + 0.9 * k / 23 for k in range(12 if results.quick else 24)]
@@ -233,24 +226,6 @@ def _apart(browser: Browser, made: Made) -> int:
     beauty = made.beauty[1001][y : y + 256, x : x + 256].astype(np.float32)
     browser.press("0")
     return int(np.abs(seen - viewing.to_display(beauty, exposure=1.0).astype(int)).max())
-
-
-@contextmanager
-def _served(made: Made, name: str) -> Iterator[str]:
-    """The page's address, while a server shows the job."""
-    tokens = made.project / "tokens.json"
-    token = issue(tokens, name, "write")
-    app = create_app(Farm.offline(made.store, FarmConfig()), tokens=tokens, project=made.project)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield address(listener.getsockname()[1], "lamp", token)
-        finally:
-            server.should_exit = True
-            thread.join(10)
 
 
 @contextmanager

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
 
 from benchmarks.review_shot import Made, claimed
-from pipeline.api.app import create_app
-from pipeline.api.tokens import issue
 from pipeline.config.farm import Farm as FarmConfig
 from pipeline.config.load import load_shot
 from pipeline.farm import job as jobs
 from pipeline.farm.client import Farm
 from pipeline.images import deliverable, viewing
 from pipeline.review.export import LAYERS, export
-from pipeline.review.serving import address
 from tests.review.conftest import ABSENT, CUT, DONE, HEIGHT, SHOT, WAITING, WIDTH
 
 pytest.importorskip("websockets")
 
 from benchmarks.browser import Browser, chromium
+from benchmarks.review_server import served
 
 pytestmark = [
     pytest.mark.slow,
@@ -84,29 +78,11 @@ class Shown:
             self.browser.screenshot(Path(folder) / name)
 
 
-@contextmanager
-def served(made: Made) -> Iterator[str]:
-    """The page's address."""
-    tokens = made.project / "tokens.json"
-    token = issue(tokens, "page", "write")
-    app = create_app(Farm.offline(made.store, FarmConfig()), tokens=tokens, project=made.project)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield address(listener.getsockname()[1], "lamp", token)
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
 @pytest.fixture(scope="module")
 def shown(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     browser = Browser(tmp_path_factory.mktemp("chromium"))
     try:
-        with served(made) as page:
+        with served(made.store, "lamp", project=made.project) as page:
             browser.open(page)
             view = Shown(browser, page, made)
             view.shows("picture 1001 beauty")
@@ -308,7 +284,7 @@ def test_apply_and_render_writes_the_shot_and_makes_a_version_with_it(shown: Sho
     made = claimed(tmp_path, SHOT.replace("1001-1007", "1001-1002"))
     for frame in DONE:
         made.finish(frame)
-    with served(made) as page:
+    with served(made.store, "lamp", project=made.project) as page:
         shown.browser.open(page)
         shown.shows("picture 1001 beauty")
         shown.browser.set("lambda", "0.9", event="input")
