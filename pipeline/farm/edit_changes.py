@@ -21,22 +21,10 @@ from pipeline.errors import ConfigError
 from pipeline.farm import job as jobs
 from pipeline.farm import names
 from pipeline.farm.control import Control
-from pipeline.farm.environments import environment_for, weights_of
 from pipeline.farm.job import Job, wanted_frames
 from pipeline.farm.products import Products
 from pipeline.farm.store import Store
-from pipeline.farm.submission import (
-    Prepared,
-    Result,
-    Show,
-    check_store,
-    claim_all,
-    deliver,
-    open_farm,
-    prepare,
-    refusing,
-    resolve,
-)
+from pipeline.farm.submission import Prepared, Result, Show, refusing, submit
 
 __all__ = ["conformed_path", "rendered_frames", "submit_changes", "to_render", "write_back"]
 
@@ -67,18 +55,16 @@ def submit_changes(
     """
     with refusing():
         added = {each.shot: each.added for each in compare(read_edit(since), read_edit(edit)).shots}
-        shots, notes = resolve([str(edit)], overrides)
-        farm = open_farm(settings, out, wait=wait)
-        check_store(farm.store)
-        show([], "checking scenes")
-        rendering = environment_for(farm)
-        prepared = prepare(shots, farm.store, rendering, weights=weights_of(farm, rendering))
-        changed = list(to_render(prepared, added, farm.store))
-        claimed = claim_all(changed, farm.store)
-    results = deliver(claimed, farm, wait=wait, workers=workers, show=show) if claimed else []
-    for result in results:
-        result.warnings[:0] = notes
-    return results
+    return submit(
+        [str(edit)],
+        overrides,
+        settings=settings,
+        out=out,
+        wait=wait,
+        workers=workers,
+        show=show,
+        choose=lambda prepared, store: to_render(prepared, added, store),
+    )
 
 
 def to_render(prepared: Iterable[Prepared], added: Mapping[str, FrameRange | None], store: Store) -> Iterable[Prepared]:

@@ -100,6 +100,10 @@ class Claimed:
     warnings: tuple[str, ...] = ()
 
 
+Choose = Callable[[list[Prepared], Store], Iterable[Prepared]]
+"""Picks what is claimed among shots that were checked."""
+
+
 @contextmanager
 def refusing() -> Iterator[None]:
     """Within it nothing is enqueued yet, so that every expected error is bad input: exit code 2."""
@@ -301,6 +305,7 @@ def submit(
     workers: int | None = None,
     show: Show = lambda jobs, note: None,
     owner: str | None = None,
+    choose: Choose = lambda prepared, store: prepared,
 ) -> list[Result]:
     """Submits shots to the farm, or renders them here where no broker is configured.
 
@@ -312,9 +317,10 @@ def submit(
         workers: local ones; by default one for each GPU, or one for the CPU.
         show: is told how far the jobs are.
         owner: who submits; by default the user of this process.
+        choose: which of the checked shots are claimed, and at which of their frames.
 
     Returns:
-        One result for each shot, in the order of the sources.
+        One result for each shot that is claimed, in the order of the sources.
 
     Raises:
         PenumbraError: with the exit code 2 when nothing was claimed.
@@ -326,7 +332,7 @@ def submit(
         show([], "checking scenes")
         rendering = environment_for(farm)
         prepared = prepare(shots, farm.store, rendering, weights=weights_of(farm, rendering))
-        claimed = claim_all(prepared, farm.store, owner=owner)
+        claimed = claim_all(choose(prepared, farm.store), farm.store, owner=owner)
     results = deliver(claimed, farm, wait=wait, workers=workers, show=show)
     for result in results:
         result.warnings[:0] = notes

@@ -9,10 +9,11 @@ import opentimelineio as otio
 import pytest
 from opentimelineio.opentime import RationalTime, TimeRange
 
+from pipeline.config.farm import Farm as FarmConfig
 from pipeline.config.load import load_shot
 from pipeline.farm import job as jobs
-from pipeline.farm import names
-from pipeline.farm.edit_changes import rendered_frames, to_render, write_back
+from pipeline.farm import names, submission
+from pipeline.farm.edit_changes import rendered_frames, submit_changes, to_render, write_back
 from pipeline.farm.job import Frozen
 from pipeline.farm.products import Products
 from pipeline.farm.store import LocalStore
@@ -60,6 +61,41 @@ def test_a_shot_that_changed_or_is_new_is_rendered_as_a_whole(tmp_path: Path, pr
     assert [(each.shot.shot, str(each.shot.frames)) for each in found] == [("a", "1-8"), ("b", "1-4")]
 
 
+def edit(path: Path, shot: str, first: int, count: int) -> Path:
+    """An edit of one clip."""
+    shown = TimeRange(RationalTime(first, 24), RationalTime(count, 24))
+    clip = otio.schema.Clip(shot, source_range=shown, metadata={"penumbra": {"shot": shot}})
+    timeline = otio.schema.Timeline("cut")
+    timeline.tracks.append(otio.schema.Track("V1", children=[clip]))
+    otio.adapters.write_to_file(timeline, str(path))
+    return path
+
+
+def test_submitting_what_changed_claims_the_new_frames_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "scene.xml").write_text("<scene/>")
+    (tmp_path / "a" / "shot.yaml").write_text("shot: a\nscene: scene.xml\nframes: 1\ndenoise: {backend: none}\n")
+    monkeypatch.setattr(submission, "freeze", lambda shot, frames, blobs: {})
+    monkeypatch.setattr(submission, "environment_for", lambda farm: ENVIRONMENT)
+    monkeypatch.setattr(
+        submission,
+        "render",
+        lambda claimed, *rest, **more: [
+            Result(each.job.id, "a", 1, "done", "", {str(frame): "" for frame in each.frames}, []) for each in claimed
+        ],
+    )
+    old, new = edit(tmp_path / "old.otio", "a", 1001, 4), edit(tmp_path / "new.otio", "a", 1003, 4)
+    farm: dict[str, Any] = {"settings": FarmConfig(), "out": str(tmp_path / "renders")}
+    guide = {"sampling.guide": "variance"}
+
+    (first,) = submission.submit([str(old)], guide, **farm)
+    (changed,) = submit_changes(new, old, guide, **farm)
+
+    assert (first.job, list(first.frames)) == ("a.v001", ["1001", "1002", "1003", "1004"])
+    assert (changed.job, list(changed.frames)) == ("a.v001", ["1005", "1006"])
+    assert submit_changes(new, new, guide, **farm) == []
+
+
 def test_the_edit_comes_back_with_the_frames_that_are_there(tmp_path: Path, prepared: Any) -> None:
     store = LocalStore(tmp_path / "renders")
     job = claimed(store, prepared("a", "1001-1004"))
@@ -67,14 +103,10 @@ def test_the_edit_comes_back_with_the_frames_that_are_there(tmp_path: Path, prep
     products = Products(store, job)
     for frame in (1001, 1003):
         products.publish(names.frame_product(frame), {"exr": f"frames/a.{frame}.exr"})
-    clip = otio.schema.Clip(
-        "a", source_range=TimeRange(RationalTime(1001, 24), RationalTime(4, 24)), metadata={"penumbra": {"shot": "a"}}
-    )
-    timeline = otio.schema.Timeline("cut")
-    timeline.tracks.append(otio.schema.Track("V1", children=[clip]))
-    otio.adapters.write_to_file(timeline, str(tmp_path / "cut.otio"))
 
-    (written,) = write_back([tmp_path / "cut.otio"], store, [Result(job.id, "a", 1, "done", "", {}, [])])
+    (written,) = write_back(
+        [edit(tmp_path / "cut.otio", "a", 1001, 4)], store, [Result(job.id, "a", 1, "done", "", {}, [])]
+    )
 
     media = next(iter(otio.adapters.read_from_file(str(written)).find_clips())).media_reference
     assert written == tmp_path / "renders" / "cut.rendered.otio"
