@@ -30,7 +30,6 @@ from pipeline.farm.queues import (
     Queues,
     Report,
     Ticket,
-    celery_app,
     connect,
     device_of,
     key,
@@ -195,7 +194,7 @@ class World:
         self._broker = EmbeddedRedis()
         self.redis = connect(self._broker.broker_url)
         self.farm = Farm(broker_url=self._broker.broker_url, queue_depth_per_slot=2)
-        self.queues = Queues(self.redis, celery_app(self._broker.broker_url, events=False))
+        self.queues = Queues(self.redis)
         self._take = self.redis.register_script(leases.TAKE)
         self._modules = (store_desk, filling, full_store, leases)
         for module in self._modules:

@@ -64,7 +64,7 @@ def start(settings: WorkerSettings, *, log_level: str) -> int:
     keep_tracked()
     keep_reading()
     app = worker_app(settings)
-    parent = Parent(settings, app)
+    parent = Parent(settings)
 
     def on_ready(sender: Any = None, **_: object) -> None:
         parent.start(sender)

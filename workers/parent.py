@@ -37,7 +37,7 @@ from pipeline.farm.store import open_store
 from workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
-    from celery import Celery
+    pass
 
 __all__ = ["BEATS_MISSED", "BEAT_SECONDS", "Parent"]
 
@@ -60,13 +60,12 @@ class Parent:
 
     Args:
         settings: of the worker.
-        app: Celery application, to send tasks with.
     """
 
-    def __init__(self, settings: WorkerSettings, app: Celery) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._redis = connect(settings.broker_url)
-        self._sender = Queues(connect(settings.broker_url), app)
+        self._sender = Queues(connect(settings.broker_url))
         self._stores = {url: open_store(url) for url in settings.stores}
         self._ended = threading.Event()
         self._started = time.time()
@@ -79,7 +78,7 @@ class Parent:
         self._rested = False
         self._consumer: Any = None
         self._dispatcher = Dispatcher(
-            connect(settings.broker_url), app, self._stores, farm=settings.farm, worker=settings.name
+            connect(settings.broker_url), self._stores, farm=settings.farm, worker=settings.name
         )
         self._threads = [
             threading.Thread(target=self._beat, name="presence", daemon=True),

@@ -9,13 +9,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from pipeline.config.farm import Farm
 from pipeline.farm import plan
 from pipeline.farm.filling import mark_seconds
 from pipeline.farm.full_store import hold
+from pipeline.farm.leases import Lease
 from pipeline.farm.permits import permits_of
 from pipeline.farm.queues import Queues, Report, Ticket, key
 from pipeline.farm.recovery import LONGEST_DELAY
@@ -49,18 +49,19 @@ class Reports:
         except RedisError as error:
             log.warning("the broker is away (%s); the dispatcher will find %s by itself", error, report.task or "this")
 
-    def made(self, opened: OpenJob, ticket: Ticket, report: Report) -> None:
-        """A product is there: sends the direct dependants that can start now, and reports to the dispatcher.
+    def made(self, opened: OpenJob, lease: Lease, report: Report) -> None:
+        """A product is there: sends the direct dependants that can start now; the dispatcher is told with the lease.
 
         What waits for other jobs, or for permits, is left to the dispatcher.
         """
+        ticket = lease.ticket
         try:
             self._send_next(opened, ticket)
-        except (RedisError, OperationalError) as error:
+        except RedisError as error:
             log.warning("the broker is away (%s); the dispatcher will find what comes after %s", error, ticket.task)
         except StoreFault as error:
             log.warning("%s; the dispatcher will find what comes after %s", error, ticket.task)
-        self.tell(ticket, report)
+        lease.report = report
 
     def _send_next(self, opened: OpenJob, ticket: Ticket) -> None:
         if opened.state.held or opened.terms.after:

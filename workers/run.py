@@ -59,7 +59,7 @@ class Desk:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings, self._farm = settings, settings.farm
         self._redis = connect(settings.broker_url, timeout=5.0)
-        queues = Queues(self._redis, current_app._get_current_object())
+        queues = Queues(self._redis)
         self._reports = Reports(self._redis, queues, self._farm)
         self._shared = Surroundings(settings, self._redis, self._reports)
         self._permits = Permits.of(self._redis, self._farm)
@@ -191,7 +191,7 @@ class Desk:
             raise TaskFailed(f"{task}: {reason}")
         if outcome not in ("made", "double"):
             return f"let go: {reason}"
-        self._reports.made(opened, ticket, Report(ticket.job, task, outcome, number, name))
+        self._reports.made(opened, lease, Report(ticket.job, task, outcome, number, name))
         return f"{'made' if outcome == 'made' else 'made by another'} in {time.monotonic() - start:.1f} s"
 
     def _learnt(self, opened: OpenJob, task: str, number: int) -> Remedy:

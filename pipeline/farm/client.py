@@ -72,7 +72,7 @@ class Farm:
         """
         from redis.exceptions import RedisError
 
-        from pipeline.farm.queues import Queues, celery_app, connect
+        from pipeline.farm.queues import Queues, connect
 
         if config.broker_url is None:
             raise FarmError("the farm's profile has no broker_url; PIPELINE_BROKER_URL sets one")
@@ -81,7 +81,7 @@ class Farm:
             redis.ping()
         except RedisError as error:
             raise BrokerDown(f"the broker {without_password(config.broker_url)} does not answer: {error}") from error
-        return cls(store, config, Queues(redis, celery_app(config.broker_url)))
+        return cls(store, config, Queues(redis))
 
     @classmethod
     def embedded(
@@ -109,7 +109,7 @@ class Farm:
             DeviceError: no device works.
         """
         from pipeline.farm.embedded import EmbeddedFarm
-        from pipeline.farm.queues import Queues, celery_app, connect
+        from pipeline.farm.queues import Queues, connect
 
         settings = config.model_dump_json(exclude={"broker_url", "store"})
         common = ["--store", store.url, "--engine", engine, "--settings", settings]
@@ -122,7 +122,7 @@ class Farm:
         )
         farm = config.model_copy(update={"broker_url": local.broker_url})
         redis = connect(local.broker_url, timeout=5.0)
-        return cls(store, farm, Queues(redis, celery_app(local.broker_url, events=events)), local)
+        return cls(store, farm, Queues(redis), local)
 
     @classmethod
     def offline(cls, store: Store, config: FarmConfig) -> Farm:

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from pipeline.config.farm import Farm
@@ -27,7 +26,6 @@ from pipeline.farm.store import Store, StoreFault
 from pipeline.farm.store_desk import StoreDesk
 
 if TYPE_CHECKING:
-    from celery import Celery
     from redis import Redis
 
 __all__ = ["Dispatcher"]
@@ -45,14 +43,13 @@ class Dispatcher:
 
     Args:
         redis: a connection of its own.
-        app: Celery application, to send tasks with.
         stores: by their URLs.
         farm: leases, limits and times.
         worker: name of the worker in whose parent process this runs.
     """
 
-    def __init__(self, redis: Redis, app: Celery, stores: Mapping[str, Store], *, farm: Farm, worker: str) -> None:
-        self._redis, self._queues, self._farm = redis, Queues(redis, app), farm
+    def __init__(self, redis: Redis, stores: Mapping[str, Store], *, farm: Farm, worker: str) -> None:
+        self._redis, self._queues, self._farm = redis, Queues(redis), farm
         self._desks = {
             url: StoreDesk(self._redis, self._queues, store, farm, worker=worker) for url, store in stores.items()
         }
@@ -69,7 +66,7 @@ class Dispatcher:
             try:
                 self._turn()
                 away = False
-            except (RedisError, OperationalError) as error:
+            except RedisError as error:
                 if not away:
                     log.warning("the broker is away (%s); trying again", error)
                 away = True

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from pipeline.farm.queues import Ticket, key
+from pipeline.farm.queues import WAKES_KEPT, Report, Ticket, key
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -56,9 +56,14 @@ return token and 1 or 2
 """Takes or renews KEYS[1] for ARGV[2] ms, with fields from ARGV[3] on. 0: another holds it; 1: renewed; 2: written."""
 
 RELEASE = """
+if KEYS[2] then
+  redis.call('RPUSH', KEYS[2], ARGV[2])
+  redis.call('LTRIM', KEYS[2], ARGV[3], -1)
+end
 if redis.call('HGET', KEYS[1], 'token') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+"""Gives KEYS[1] back, and tells ARGV[2] to who listens at KEYS[2], where there is something to tell."""
 
 
 class Lease:
@@ -69,6 +74,7 @@ class Lease:
         taken: False when another worker holds it. True also while Redis does not answer.
         token: unique to this hold.
         permits: names that are held with it.
+        report: what the dispatcher is told when the lease is given back, in the same question to Redis; None: nothing.
         moved: when the task last made progress, by this process' clock that only goes forward.
     """
 
@@ -76,6 +82,7 @@ class Lease:
         self.ticket, self.taken = ticket, True
         self.token = secrets.token_hex(8)
         self.permits: tuple[str, ...] = ()
+        self.report: Report | None = None
         self.fields = fields
         self.due = 0.0
         self.moved = time.monotonic()
@@ -149,9 +156,16 @@ class Leases:
                 try:
                     if self._permits is not None and lease.permits:
                         self._permits.give_back(lease.token, lease.permits)
-                    self._release(keys=[key("lease", ticket)], args=[lease.token])
+                    self._give_back(lease)
                 except RedisError as error:
                     log.warning("lease of %s cannot be given back, it will expire: %s", ticket.task, error)
+
+    def _give_back(self, lease: Lease) -> None:
+        keys, args = [key("lease", lease.ticket)], [lease.token]
+        if lease.report is not None:
+            keys.append(key("wake", lease.ticket.store))
+            args += [lease.report.to_json(), str(-WAKES_KEPT)]
+        self._release(keys=keys, args=args)
 
     def _keep(self) -> None:
         pause = min(PROGRESS_SECONDS, self._heartbeat / 2)

@@ -219,12 +219,13 @@ class LocalStore:
 
     def exists(self, name: str) -> bool:
         target = self._file(name)
-        with self._faults(target, "read"):
-            try:
-                os.stat(target)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
-            return True
+        try:
+            os.stat(target)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _fault(error, target, "read") from error
+        return True
 
     def list(self, prefix: str) -> Names:
         directory = self._directory(prefix)
@@ -303,8 +304,7 @@ class LocalStore:
         except OSError as error:
             if what == "read" and isinstance(error, FileNotFoundError):
                 raise
-            reason = _CURES.get(error.errno or 0) or error.strerror or str(error)
-            raise StoreFault(f"{path} cannot be {what}: {reason}", path=path, full=error.errno in _FULL) from error
+            raise _fault(error, path, what) from error
 
 
 def open_store(url: str | Path) -> Store:
@@ -329,6 +329,12 @@ def open_store(url: str | Path) -> Store:
     from pipeline.farm.object_store import open_object_store  # fsspec, for who needs it
 
     return open_object_store(text)
+
+
+def _fault(error: OSError, path: str, what: str) -> StoreFault:
+    """What went wrong with a file, with its cure."""
+    reason = _CURES.get(error.errno or 0) or error.strerror or str(error)
+    return StoreFault(f"{path} cannot be {what}: {reason}", path=path, full=error.errno in _FULL)
 
 
 def _link(temporary: str, target: str) -> bool:

@@ -12,7 +12,7 @@ from redis import Redis
 from pipeline.errors import FarmError
 from pipeline.farm.embedded import EmbeddedRedis
 from pipeline.farm.leases import Leadership, Leases, remaining, running
-from pipeline.farm.queues import Queues, Report, Ticket, celery_app, connect, key, list_keys, queue_name, ticket_of
+from pipeline.farm.queues import Queues, Report, Ticket, connect, key, list_keys, queue_name, ticket_of
 
 TICKET = Ticket("file:///mnt/renders", "shot.v001", "passes/0001/r00.s00")
 QUEUE = queue_name("render", "cpu", "0123456789ab")
@@ -33,8 +33,8 @@ def redis(server: EmbeddedRedis) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def queues(redis: Redis, server: EmbeddedRedis) -> Queues:
-    return Queues(redis, celery_app(server.broker_url))
+def queues(redis: Redis) -> Queues:
+    return Queues(redis)
 
 
 def leases(redis: Redis, worker: str = "w") -> Leases:
