@@ -22,7 +22,7 @@ from pipeline.match.comparison import compared
 from pipeline.match.run import Request, run
 
 IMAGE = ROOT / "docs" / "images" / "match-mug.png"
-SIZE = (144, 108)
+SIZE = (96, 72)
 PLATE_SPP, SHOWN_SPP = 256, 256
 PARAMS = ("mug.rotate:y", "mug.translate:xz", "lamp.translate:x", "lamp.intensity")
 START = {

@@ -168,7 +168,7 @@ class Learned:
             if note(Record(said, sigma, moved, float("nan"), counted.evaluations, gradients, seconds, idle)):
                 return "called off"
             progress = counted.evaluations / self.evaluations
-            sigma = schedule.after(sigma, progress=progress, moved=moved, significance=float("nan"))
+            sigma = schedule.after(sigma, progress=progress, moved=moved)
         return "budget"
 
     def _said(self, network: torch.nn.Module) -> Array:

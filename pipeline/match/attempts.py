@@ -33,6 +33,9 @@ ROWS = 32  # pictures whose losses are taken at a time
 STEEP_SPP = 4
 """The same, of Gauss–Newton steps before any search."""
 
+LOOKS = 4
+"""Looks around, each from where the last one led, before any search."""
+
 ATTEMPTS = 3
 """Searches from different starts, at most …"""
 
@@ -61,8 +64,8 @@ class Solved:
 def solve(
     pictures: Pictures, loss: Loss, start: Array, bounds: Bounds, settings: Settings, *, told: Told | None = None
 ) -> Solved:
-    """Looks around; from the best point goes down by Gauss–Newton steps; where that does not reach the plate, searches
-    from points that lie apart until one search does; and polishes what it found.
+    """Looks around; from the best point goes down by Gauss–Newton steps, and looks again from there; where that does
+    not reach the plate, searches from points that lie apart until one search does; and polishes what it found.
 
     Args:
         start: n, own units, within the limits.
@@ -88,17 +91,16 @@ class _Attempts:
 
     def from_(self, start: Array) -> Solved:
         """As `solve` says."""
-        first, *others = self._starts(start)
-        before, there = self._judged([start, first])
+        (before,) = self._judged([start])
         best = Solved(start, np.full(len(start), np.nan), before, before, "nothing better")
+        starts = self._look(start, 0)
         if len(start) <= MOST_POLISHED:
-            steep = self._polished(first, (), STEEP_SPP, self._settings.seed).theta
-            (reached,) = self._judged([steep])
+            steep, reached = self._downhill(starts[0], before)
             if reached <= FOUND * before:
                 return self._settled([steep], before, "polished", self._settings.seed)
-            first = steep if reached < there else first
+            starts = np.concatenate([steep[None], starts[1:]]) if reached < before else starts
         searched = 0
-        for number, theta in enumerate([first, *others]):
+        for number, theta in enumerate(starts):
             left = self._settings.evaluations - searched
             if number and (left <= 0 or best.error <= FOUND * before):
                 break
@@ -109,9 +111,27 @@ class _Attempts:
             best = min(best, found, key=lambda each: each.error)
         return best
 
-    def _starts(self, start: Array) -> Array:
-        """The best points of a look around, best first."""
-        points, seed = around(start, self._bounds, seed=self._settings.seed), self._settings.seed
+    def _downhill(self, theta: Array, before: float) -> tuple[Array, float]:
+        """Down by Gauss–Newton, and on from the best point of another look around, while there is a better one: once
+        the light is right, a turned prop is seen that was lost in it. Where that led, and its loss.
+        """
+        best, error = theta, np.inf
+        for number in range(1, LOOKS + 1):
+            steep = self._polished(theta, (), STEEP_SPP, self._settings.seed + number).theta
+            (reached,) = self._judged([steep])
+            if reached < error:
+                best, error = steep, reached
+            if number == LOOKS or (number > 1 and error <= FOUND * before):
+                break
+            theta = self._look(best, number)[0]
+            if np.array_equal(theta, best):
+                break
+        return best, float(error)
+
+    def _look(self, theta: Array, number: int) -> Array:
+        """The best points around one, itself among them, best first."""
+        seed = self._settings.seed + number
+        points = around(theta, self._bounds, seed=seed)
         # Pictures take more room than their losses: some at a time.
         parts = np.array_split(points, range(ROWS, len(points), ROWS))
         losses = [self._loss(self._pictures.images(part, spp=SURVEY_SPP, seed=seed)) for part in parts]

@@ -6,8 +6,9 @@ curvature and residual come from the same samples. With a step α along v
     α = −gᵀv / vᵀHv,   r' = −g − α Hv,   β = r'ᵀr' / rᵀr,   v' = r' + β v,
 
 r = −g being measured afresh each time, not carried along. Where the curvature along v is not positive, which is the
-rule on a plateau's edge, the step goes downhill as far as it is trusted. The trusted length follows how well the last
-product foretold the next gradient along v.
+rule on a plateau's edge, the step goes downhill as far as it is trusted. How well the last product foretold the next
+gradient along v says how far to trust, and how many samples it takes: where it was wrong, steps get shorter and samples
+more. Until one was right, or samples are as many as they may be, a short step is no sign of arrival.
 """
 
 from __future__ import annotations
@@ -24,15 +25,24 @@ __all__ = ["NewtonCG"]
 Array = NDArray[np.float64]
 
 GOOD, BAD = 0.5, 1.0
-"""Error of a foretold slope, over the slope before the step: below the first the trust grows, above the second it
-shrinks."""
+"""Error of a foretold slope, over the slope before the step: below the first the trust grows and samples get fewer,
+above the second it shrinks and they get more."""
+
+DIRECTIONS = 10
+"""Steps at one σ before a short one is a sign of arrival: n, at most so many. Stiff directions come first."""
+
+CLEAR = 1.5
+"""Length of a gradient over its noise that says that there is a way left to go."""
+
+MORE = 16
+"""Times as many samples as at first, at most."""
 
 
 class NewtonCG:
     """Newton–CG; with the aggregate, what the paper calls OurHVPA, with `Sampling.ELEMENT` OurHVP.
 
     Args:
-        samples: antithetic pairs per product (per parameter with `Sampling.ELEMENT`): 4 evaluations each.
+        samples: antithetic pairs per product (per parameter with `Sampling.ELEMENT`), at least: 4 evaluations each.
         trust: the longest step at the start, in σ; it stays within a factor 4 of that.
         restart: steps after which directions begin anew with the gradient; by default n, at most 10.
     """
@@ -47,6 +57,9 @@ class NewtonCG:
     ) -> None:
         self.name = "Newton-CG"
         self._samples, self._sampling, self._restart = samples, sampling, restart
+        self._times = 1  # as many samples as that
+        self._steps = 0  # at this σ
+        self._right = False  # whether the last slope was foretold well
         self._trust = self._first_trust = trust
         self._v: Array | None = None  # direction of the next step
         self._since = 0  # steps since the last restart
@@ -56,11 +69,11 @@ class NewtonCG:
         """One step."""
         gradients = 1
         if self._v is None:
-            first = gradient(f, theta, sigma, samples=self._samples, rng=rng, seed=seed, sampling=self._sampling)
+            first = gradient(f, theta, sigma, samples=self._many, rng=rng, seed=seed, sampling=self._sampling)
             self._v, gradients = -first.value, 2
         length = float(np.linalg.norm(self._v))
         v = self._v / length if length > 0 else _any_direction(rng, len(theta))
-        product = hvp(f, theta, v, sigma, samples=self._samples, rng=rng, seed=seed, sampling=self._sampling)
+        product = hvp(f, theta, v, sigma, samples=self._many, rng=rng, seed=seed, sampling=self._sampling)
         g, Hv, slope = product.gradient.value, product.value, product.slope
         if slope > 0:  # noise, or a turn of the valley: the way back is downhill
             v, Hv, slope = -v, -Hv, -slope
@@ -71,15 +84,25 @@ class NewtonCG:
             alpha = min(-slope / product.curvature, longest)
         self._next(g, v, Hv, alpha, sigma)
         self._last = (v, slope, slope + alpha * float(v @ Hv), sigma)
-        return Move(alpha * v, g, product.gradient.significance, gradients)
+        self._steps += 1
+        quiet = not product.gradient.significance > CLEAR
+        sure = quiet and self._steps >= min(len(theta), DIRECTIONS) and (self._right or self._times == MORE)
+        return Move(alpha * v, g, product.gradient.significance, gradients, sure)
+
+    @property
+    def _many(self) -> int:
+        return self._samples * self._times
 
     def _learn(self, g: Array, sigma: float) -> None:
-        """Grows or shrinks the trust by how the last step's slope was foretold; not across a change of σ."""
+        """Trust and samples, by how the last step's slope was foretold; not across a change of σ."""
         if self._last is None or self._last[3] != sigma:
+            self._right, self._steps = False, 0
             return
         v, before, foretold, _ = self._last
         error = abs(float(v @ g) - foretold) / max(abs(before), np.finfo(float).tiny)
         factor = 2.0 if error < GOOD else 0.5 if error > BAD else 1.0
+        self._right = error < GOOD
+        self._times = int(np.clip(self._times / factor, 1, MORE))
         self._trust = float(np.clip(self._trust * factor, self._first_trust / 4.0, self._first_trust * 4.0))
 
     def _next(self, g: Array, v: Array, Hv: Array, alpha: float, sigma: float) -> None:

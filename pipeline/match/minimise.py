@@ -33,12 +33,14 @@ class Move:
         gradient: that it rests on; of the smoothed loss.
         significance: length of the gradient over its noise; NaN where the estimator does not tell.
         gradients: how many gradients (or Hessians, or products) were estimated for it.
+        sure: whether its length tells how far is left, as far as the optimiser knows.
     """
 
     step: Array
     gradient: Array
     significance: float
     gradients: int = 1
+    sure: bool = True
 
 
 class Method(Protocol):
@@ -227,6 +229,6 @@ def minimise(
                 return Result(record.theta, "significance", history)
             quiet = 0
         progress = counted.evaluations / stopping.evaluations
-        sigma = schedule.after(sigma, progress=progress, moved=moved, significance=move.significance)
+        sigma = schedule.after(sigma, progress=progress, moved=moved, sure=move.sure)
     found = np.mean(settled[1:], axis=0) if len(settled) > 1 else theta * bounds.scale
     return Result(found, "budget", history)

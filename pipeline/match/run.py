@@ -156,6 +156,8 @@ def run(
     before, after = judged(renders, loss, np.array([start, theta]), half, seed)
     if after >= before:
         warn("no better than it was: the search found nothing; try other parameters, limits or a mask")
+    elif loose := search.loose():
+        warn(f"{_listed(loose)}: the picture hardly tells it (see deviation); bound it, or search fewer parameters")
     return Outcome(
         parameters=nested(renders.parameters, theta),
         deviation=search.deviations(),
@@ -217,6 +219,11 @@ class _Search:
             for p, value in zip(self._renders.parameters, self._deviation, strict=True)
             if np.isfinite(value)
         }
+
+    def loose(self) -> list[str]:
+        """Names of parameters that noise leaves open by more than their scale."""
+        open_ = self._deviation > self._limits.scale
+        return [p.name for p, wide in zip(self._renders.parameters, open_, strict=True) if wide]
 
     def _searched(self, theta: Array) -> Array:
         limits, free = self._limits, self._sampled

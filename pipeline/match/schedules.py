@@ -24,14 +24,14 @@ class Schedule(Protocol):
         """σ that is never gone below."""
         ...
 
-    def after(self, sigma: float, *, progress: float, moved: float, significance: float) -> float:
+    def after(self, sigma: float, *, progress: float, moved: float, sure: bool = True) -> float:
         """σ of the next step.
 
         Args:
             sigma: of the step that was taken.
             progress: share of the budget that is spent, 0 … 1.
             moved: length of that step, in units of the parameters' scales.
-            significance: length of the gradient over its noise.
+            sure: whether that length tells how far is left: one that noise drew does not.
         """
         ...
 
@@ -46,7 +46,7 @@ class Constant:
     def end(self) -> float:
         return self.start
 
-    def after(self, sigma: float, *, progress: float, moved: float, significance: float) -> float:
+    def after(self, sigma: float, *, progress: float, moved: float, sure: bool = True) -> float:
         return self.start
 
 
@@ -59,7 +59,7 @@ class Linear:
     begin: float = 0.25
     finish: float = 0.75
 
-    def after(self, sigma: float, *, progress: float, moved: float, significance: float) -> float:
+    def after(self, sigma: float, *, progress: float, moved: float, sure: bool = True) -> float:
         weight = min(max((progress - self.begin) / (self.finish - self.begin), 0.0), 1.0)
         return self.start + weight * (self.end - self.start)
 
@@ -71,7 +71,7 @@ class Geometric:
     start: float
     end: float
 
-    def after(self, sigma: float, *, progress: float, moved: float, significance: float) -> float:
+    def after(self, sigma: float, *, progress: float, moved: float, sure: bool = True) -> float:
         return float(self.start * (self.end / self.start) ** min(progress, 1.0))
 
 
@@ -89,5 +89,5 @@ class Following:
     factor: float = 0.5
     reach: float = 0.5
 
-    def after(self, sigma: float, *, progress: float, moved: float, significance: float) -> float:
-        return max(sigma * self.factor, self.end) if moved < self.reach * sigma else sigma
+    def after(self, sigma: float, *, progress: float, moved: float, sure: bool = True) -> float:
+        return max(sigma * self.factor, self.end) if sure and moved < self.reach * sigma else sigma

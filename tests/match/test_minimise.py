@@ -140,12 +140,13 @@ def test_a_sigma_of_zero_and_a_start_outside_the_limits_are_refused():
 
 
 def test_schedules_go_from_start_to_end():
-    state = {"moved": 1.0, "significance": 1.0}
+    state = {"moved": 1.0}
     assert Linear(1.0, 0.1).after(1.0, progress=0.1, **state) == 1.0
     assert Linear(1.0, 0.1).after(1.0, progress=0.5, **state) == pytest.approx(0.55)
     assert Linear(1.0, 0.1).after(1.0, progress=1.0, **state) == pytest.approx(0.1)
     assert Geometric(1.0, 0.01).after(1.0, progress=0.5, **state) == pytest.approx(0.1)
     follow = Following(1.0, 0.1)
-    assert follow.after(1.0, progress=0.0, moved=0.9, significance=1.0) == 1.0
-    assert follow.after(1.0, progress=0.0, moved=0.1, significance=1.0) == 0.5
-    assert follow.after(0.15, progress=0.0, moved=0.0, significance=1.0) == 0.1
+    assert follow.after(1.0, progress=0.0, moved=0.9) == 1.0
+    assert follow.after(1.0, progress=0.0, moved=0.1) == 0.5
+    assert follow.after(1.0, progress=0.0, moved=0.1, sure=False) == 1.0
+    assert follow.after(0.15, progress=0.0, moved=0.0) == 0.1
