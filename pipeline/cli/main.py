@@ -47,7 +47,7 @@ COMMANDS: dict[str, Entry] = {
         Entry("match", "Render", "pipeline.cli.match:match", "Find parameters at which a shot looks like a plate."),
         Entry("shots", "Render", "pipeline.cli.shots:shots", "List the shots that an edit names."),
         Entry("diff", "Render", "pipeline.cli.diff:diff", "Say what changed between two edits."),
-        Entry("import", "Render", "pipeline.cli.import_:import_scene", "Make a shot of a glTF 2.0 scene."),
+        Entry("import", "Render", "pipeline.cli.import_:import_scene", "Make a shot of a glTF or USD scene."),
         Entry("config", "Render", "pipeline.cli.config:config", "Print a shot's settings, and where each came from."),
         Entry("status", "Look", "pipeline.cli.status:status", "How far a shot's frames are."),
         Entry("watch", "Look", "pipeline.cli.status:watch", "Follow jobs live, until they end."),
