@@ -84,6 +84,9 @@ def files(
         document: with the frames that are wanted.
         layers: names of those that are taken along at full precision, beside all proxies.
         tell: is called with what could not be taken along, one line each.
+
+    Without layers there are two files a frame: its thumbnail, and a script with all else, since a bucket takes its time
+    for each.
     """
     for frame in document.frames:
         if frame.picture:
@@ -111,23 +114,23 @@ def _frame(
         tell(f"frame {frame}: {error}")
         return
     told: list[dict[str, Any]] = []
+    proxies = {}
     for layer in layers:
         made, whole = small.get(layer.name), layer.name in names or layer.name not in small
         if made is not None:
-            size = [made.width, made.height, made.step]
-            yield _script(f"{frame}/proxy-{layer.name}", {**_packed(made.pixels), "frame": size})
-        try:
-            values = pictures.pixels(products, frame, layer.index) if made is None or whole else made.pixels
-        except ProductError as error:
-            tell(f"frame {frame}: {error}")
-            continue
+            proxies[layer.name] = {**_packed(made.pixels), "frame": [made.width, made.height, made.step]}
         if whole:
+            try:
+                values = pictures.pixels(products, frame, layer.index)
+            except ProductError as error:
+                tell(f"frame {frame}: {error}")
+                continue
             yield _script(f"{frame}/{layer.index}", _packed(values))
-        if not told:
-            shown = viewing.to_display(pictures.seen(values), space=pictures.space_of(products.job))
-            yield f"data/{frame}/shown.png", viewing.png_bytes(shown)
+            if not told:
+                shown = viewing.to_display(pictures.seen(values), space=pictures.space_of(products.job))
+                yield f"data/{frame}/shown.png", viewing.png_bytes(shown)
         told.append({**{key: value for key, value in vars(layer).items() if key != "part"}, "whole": whole})
-    yield _script(f"{frame}/layers", {"picture": told_of.picture, "layers": told})
+    yield _script(f"{frame}/layers", {"picture": told_of.picture, "layers": told, "proxies": proxies})
 
 
 def _of_proxies(small: Mapping[str, Proxy]) -> list[Layer]:

@@ -116,7 +116,10 @@ export class FolderSource {
   async document() { return this.#load("document"); }
   async views() { return (this.known ??= await this.#load("views")); }
   async program(display, view) { return (await this.views()).programs[display][view]; }
-  async layers(_, frame) { return this.#load(`${frame}/layers`); }
+  async layers(_, frame) {
+    const { picture, layers } = await this.#load(`${frame}/layers`); // what is kept of it holds no pixels
+    return { picture, layers };
+  }
 
   /** A layer at full precision, or its proxy where the folder has nothing else. */
   async pixels(job, frame, layer) {
@@ -125,7 +128,8 @@ export class FolderSource {
   }
 
   async proxy(_, frame, name) {
-    const told = await this.#load(`${frame}/proxy-${name}`);
+    const told = (await this.#load(`${frame}/layers`)).proxies[name];
+    if (!told) throw new NotThere("it is not in this folder");
     return proxied(await this.#unpacked(told), told.frame);
   }
 
@@ -135,9 +139,9 @@ export class FolderSource {
     return image(await new Response(stream).arrayBuffer(), type, shape);
   }
 
-  async shown(_, frame) {
+  async shown(_, frame, layer) {
     const picture = new Image();
-    picture.src = `data/${frame}/shown.png`;
+    picture.src = `data/${frame}/${layer.whole ? "shown.png" : "thumbnail.jpg"}`;
     await picture.decode();
     return picture;
   }

@@ -169,7 +169,7 @@ def test_the_manifest_has_proxies_and_the_review_page_stands_beside_the_movie(do
     assert "data:text/javascript" in (folder / "review" / "index.html").read_text()
     document = json.loads((folder / "review/data/document.js").read_text().partition(", ")[2].removesuffix(");\n"))
     assert (document["state"], len(document["frames"])) == ("done", 2)
-    assert (folder / "review/data/2/proxy-beauty.js").exists()
+    assert sorted(file.name for file in (folder / "review/data/2").iterdir()) == ["layers.js", "thumbnail.jpg"]
 
 
 def test_report_and_contact_sheet_speak_of_all_frames(done) -> None:
