@@ -10,12 +10,13 @@ import pytest
 
 pytest.importorskip("torch")
 
+from benchmarks import optim_cache
 from benchmarks import optim_rows as rows
 from benchmarks.optim_signals import Named, rays
 from benchmarks.optim_sizes import Course
 from benchmarks.optim_theory import Condition
 from benchmarks.optim_trials import Trial, looks_of, trial
-from benchmarks.optim_tuning import search
+from benchmarks.optim_tuning import Tuned, search
 from benchmarks.referee import Results
 from pipeline.optim.activations import ACTIVATIONS
 from pipeline.optim.fields.fit import PART
@@ -156,3 +157,15 @@ def test_condition_numbers_are_ratios_to_none(results: Results) -> None:
     row = found(results)
     assert row["condition.equilibrated"].value == pytest.approx(0.5) and row["condition.equilibrated"].holds
     assert row["condition.jacobi"].value == pytest.approx(0.8) and row["condition.jacobi"].holds is None
+
+
+def test_the_caches_row_is_that_of_the_best_smooth_field_and_names_the_winner(results: Results) -> None:
+    errors = {"fast": 0.2, "relu": 0.5, "sine-adam": 0.3, "sine-esgd": 0.1, "gaussian-adam": 0.4, "gaussian-esgd": 0.15}
+    black = np.zeros((2, 2, 3), np.float32)
+    made = {
+        key: {("room", seed): optim_cache.Trained(100, 1.0, error, black) for seed in range(2)}
+        for key, error in errors.items()
+    }
+    optim_cache.rows(results, made, {key: Tuned(1.0, {}) for key in errors})
+    row = found(results)["cache"]
+    assert row.value == pytest.approx(2.0) and "winner sine-esgd" in row.note and "preset fast" in row.note
