@@ -156,3 +156,18 @@ def test_what_is_no_asset_is_not_overwritten(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     _, _, problem = capture(str(photograph(tmp_path / "a.png")), "--out", str(tmp_path / "mine"), "--method", "descent")
     assert isinstance(problem, AssetError) and "is no captured material" in str(problem)
+
+
+def test_an_asset_that_was_made_elsewhere_is_put_in_place_whole_and_nowhere_else(tmp_path):
+    from pipeline.capture.asset.write import put_in_place
+
+    put_in_place(tmp_path / "oak", {"asset.yaml": b"format: x\n", "gltf/material.gltf": b"{}"})
+    put_in_place(tmp_path / "oak", {"asset.yaml": b"format: y\n"})
+    assert [path.name for path in (tmp_path / "oak").iterdir()] == ["asset.yaml"]
+    with pytest.raises(AssetError, match="outside"):
+        put_in_place(tmp_path / "ash", {"asset.yaml": b"", "../../evil": b""})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["oak"]
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(AssetError, match="no captured material"):
+        put_in_place(tmp_path / "notes", {"asset.yaml": b""})
