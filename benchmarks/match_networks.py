@@ -22,7 +22,7 @@ from pipeline.match.grey_box import BlackBoxes, GreyBox, Weights, newton_cg_step
 from pipeline.match.minimise import Bounds, Record
 from pipeline.match.renders import Renders
 from pipeline.match.samplers import Sampling
-from pipeline.match.schedules import Following, Linear
+from pipeline.match.schedules import Linear
 
 __all__ = ["NETWORKS", "Learned", "Predictor", "learned"]
 
@@ -155,7 +155,7 @@ class Learned:
         box = GreyBox(self.network(seed), gradient)
         second = method.key in ("HVP", "HVPA")
         step = self._conjugate(box, counted) if second else self._first(method.key, number, box, counted)
-        schedule = Following(*self.sigma) if second else Linear(*self.sigma)
+        schedule = Linear(*self.sigma)  # of the budget: among so many weights a short step tells no arrival
         rng, sigma, before, gradients = np.random.default_rng(seed), self.sigma[0], self.start(seed), 0
         began = time.perf_counter()
         while counted.evaluations < self.evaluations:
