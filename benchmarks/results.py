@@ -1,8 +1,8 @@
 """What a benchmark found: rows that hold or do not, and the page with its tables and pictures.
 
-A benchmark is `python -m benchmarks.NAME [--quick] [--reference-spp N] [--json FILE]`; its module hands a function `measure(results)` to
-`main`. The page and its pictures are written beside the JSON. A full run publishes in `docs/results`, and writes FILE
-as well; a quick run writes FILE alone.
+A benchmark is `python -m benchmarks.NAME [--quick] [--reference-spp N] [--json FILE]`; its module hands a function
+`measure(results)` to `main`. The page and its pictures are written beside the JSON. A full run publishes in
+`docs/results`, and writes FILE as well; a quick run writes FILE alone.
 """
 
 from __future__ import annotations
