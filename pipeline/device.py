@@ -353,6 +353,11 @@ def _working(variant: str) -> ProbeResult:
     return result
 
 
+LEAST_THREADS = 2
+"""Of Dr.Jit's pool, also on a single core: Mitsuba reads OpenEXR files by tasks that wait for others of that pool, and
+with one thread waits for ever."""
+
+
 def set_variant(variant: str | None = None) -> str:
     """Sets Mitsuba's variant in this process (by default the one that `choose_variant` picks) and returns its name.
 
@@ -367,11 +372,14 @@ def set_variant(variant: str | None = None) -> str:
     if result.library is not None:
         os.environ["DRJIT_LIBLLVM_PATH"] = result.library
 
+    import drjit as dr
     import mitsuba as mi
 
     if mi.variant() != chosen:
         mi.set_variant(chosen)
     mi.set_log_level(mi.LogLevel.Warn)
+    if dr.thread_count() < LEAST_THREADS:
+        dr.set_thread_count(LEAST_THREADS)
     return chosen
 
 

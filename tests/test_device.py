@@ -152,6 +152,20 @@ def test_set_variant_hands_the_probed_library_to_drjit(library: Path) -> None:
     assert done.stdout.split() == [device.LLVM, str(library)]
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_an_openexr_texture_is_read_on_a_single_core(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from pipeline.device import set_variant; set_variant()\n"
+        "import mitsuba as mi, numpy as np\n"
+        "mi.Bitmap(np.ones((64, 64, 3), np.float32)).write(sys.argv[1])\n"
+        "print(mi.Bitmap(sys.argv[1]).size())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.exr")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    assert "64" in done.stdout
+
+
 def test_the_environment_is_told_without_importing_mitsuba(library: Path) -> None:
     code = (
         "import json, sys\n"
