@@ -125,6 +125,8 @@ class Results:
         """Writes the JSON to `path`, and the page and its pictures beside it, under the same stem."""
         path.parent.mkdir(parents=True, exist_ok=True)
         measured = {"benchmark": self.name, "quick": self.quick, "machine": machine(), "commit": commit()}
+        if self.reference_spp is not None:
+            measured["reference_spp"] = self.reference_spp
         document = {**measured, "rows": [row.to_json() for row in self.rows]}
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         for block in self._blocks:
