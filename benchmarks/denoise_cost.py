@@ -70,12 +70,12 @@ def times(make: Make, frames: Sequence[FrameBuffers], *, pairs: int) -> dict[str
 
 
 def recall(make: Make, frames: Sequence[FrameBuffers], *, pairs: int) -> Recall | None:
-    """Time of another λ; None for a denoiser that keeps nothing."""
+    """Time of another λ over that of a frame of the sequence at the same λ; None for a denoiser that keeps nothing."""
     contender = make(threads=THREADS)
     if not hasattr(contender, "prepare"):
         return None
     recallable = cast(Recallable, contender)
-    sequence = _Sequence(recallable, frames)
+    sequence = _Sequence(recallable, frames, lambda_=3.0)
     prepared = recallable.prepare(sequence.seen, 1)
     measured = timed_pairs(lambda: recallable.finish(prepared, 3.0), sequence.next, pairs=pairs, warm_up=1)
     return Recall(median_ratio(measured), prepared.bytes)
@@ -114,8 +114,9 @@ def enlarged(buffers: FrameBuffers, size: tuple[int, int]) -> FrameBuffers:
 class _Sequence:
     """An endless sequence that is denoised frame by frame."""
 
-    def __init__(self, contender: Contender, frames: Sequence[FrameBuffers]) -> None:
+    def __init__(self, contender: Contender, frames: Sequence[FrameBuffers], *, lambda_: float = 1.0) -> None:
         self._contender = contender
+        self._lambda = lambda_
         self._frames = [Frame.of(enlarged(frame, SIZE)) for frame in frames]
         self._centre = 1
         reach = contender.radius
@@ -126,7 +127,7 @@ class _Sequence:
 
     def next(self) -> None:
         self._centre += 1
-        self._contender.denoise(self.seen, self._centre, 1.0)
+        self._contender.denoise(self.seen, self._centre, self._lambda)
 
 
 class _OidnBeauty:

@@ -23,21 +23,21 @@ ROUNDS = 8
 """Solutions, each with the pixels that the last one held at `MOST`."""
 
 
-def balanced(denoised: Array, noisy: Array) -> Array:
+def balanced(denoised: Array, wanted: float) -> Array:
     """The denoised component with the noisy one's mean over pixels and channels.
 
     Pixels keep their hue: one factor each, 1 + a · brightness, within 1 / `MOST` … `MOST`, with `a` such that the
     means agree.
 
     Args:
-        denoised, noisy: H×W×C, linear, finite; `denoised` ≥ 0.
+        denoised: H×W×C, linear, finite, ≥ 0.
+        wanted: that mean.
 
     Returns:
         H×W×C, float32; `denoised` itself where either is black.
     """
     brightness = denoised.mean(axis=-1, dtype=np.float32)
     mean = float(brightness.mean(dtype=np.float64))
-    wanted = float(noisy.mean(dtype=np.float64))
     if mean <= 0 or wanted <= 0:
         return denoised
     limit = MOST if wanted > mean else 1 / MOST

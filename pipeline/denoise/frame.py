@@ -92,10 +92,29 @@ class Frame:
         layers = [*self.components.values(), *self.variance.values(), *single, *(self.halves or ())]
         return sum(layer.nbytes for layer in layers if layer is not None)
 
+    def rows(self, first: int, last: int) -> Frame:
+        """Rows `first` … `last` − 1 of all layers, in the same memory."""
+
+        def cut(layer: Any) -> Any:
+            return None if layer is None else layer[first:last]
+
+        single = ("albedo", "normal", "depth", "alpha", "forward", "backward", "forward_valid", "backward_valid", "ids",
+                  "count")  # fmt: skip
+        return replace(
+            self,
+            components={name: cut(layer) for name, layer in self.components.items()},
+            variance={name: cut(layer) for name, layer in self.variance.items()},
+            halves=None if self.halves is None else (cut(self.halves[0]), cut(self.halves[1])),
+            **{name: cut(getattr(self, name)) for name in single},
+        )
+
     @property
     def beauty(self) -> Array:
         """Sum of the components: H×W×3."""
-        total: Array = np.sum(list(self.components.values()), axis=0, dtype=np.float32)
+        first, *others = self.components.values()
+        total: Array = first.astype(np.float32)
+        for each in others:
+            total += each
         return total
 
     @property

@@ -10,7 +10,6 @@ Source: Vogels et al. 2018.
 from __future__ import annotations
 
 import contextlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,12 +24,13 @@ from pipeline.config.denoise import TEMPORAL_RADIUS
 from pipeline.denoise import weights
 from pipeline.denoise.backends import DEMODULATION, Denoised
 from pipeline.denoise.energy import balanced
+from pipeline.denoise.features import STRIP, WHOLE, Features
 from pipeline.denoise.frame import UNSPLIT, Frame, Window, frame_of
-from pipeline.denoise.memory import kept_heap
+from pipeline.denoise.memory import give_back, kept_heap
 from pipeline.denoise.motion import trajectories
 from pipeline.denoise.network.gather import gather_nearest, nearest_index
 from pipeline.denoise.network.model import Images, KernelPredictor, Neighbour, image_pyramid
-from pipeline.denoise.network.sources import ALBEDO, IRRADIANCE, SPECULAR, exposure, inputs, noisy
+from pipeline.denoise.network.sources import ALBEDO, IRRADIANCE, SPECULAR, exposure, noisy
 from pipeline.denoise.network.specialisation import log_lambda
 from pipeline.denoise.network.weights_file import load
 from pipeline.errors import ConfigError
@@ -42,14 +42,9 @@ __all__ = ["Kpcn", "Prepared"]
 
 Array = NDArray[np.float32]
 
-STRIP = 2**21
-"""Pixels that features are extracted of at a time; larger images go in strips with what the network sees beyond."""
 
 HELD = 2**30
 """Bytes of frames of one window that are held while it is worked on."""
-
-KEPT = 2**29
-"""Bytes of features of single frames that are kept in memory for the next windows."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +56,26 @@ class _Way:
 
 
 @dataclass(frozen=True)
+class _Frames:
+    """One component of a window's frames, the centre first: what its strips are made of.
+
+    Attributes:
+        features: per frame and level, where the frame has them.
+        carried: per frame, 1×C×H×W, as `_carried`.
+        ways: to each neighbour.
+        distances: of each neighbour, frames.
+    """
+
+    features: list[list[Tensor]]
+    carried: list[Tensor]
+    ways: list[_Way]
+    distances: list[int]
+    exposed: Tensor
+
+
+@dataclass(frozen=True)
 class _Part:
-    """One component, ready for λ."""
+    """One component, or rows of it, ready for λ."""
 
     window: list[list[Tensor]]  # features per level and frame
     images: list[Images]  # per scale
@@ -70,18 +83,50 @@ class _Part:
 
 
 @dataclass(frozen=True)
+class _Outline:
+    """What is needed of the centre when its components are denoised; the frame itself is not held meanwhile.
+
+    Attributes:
+        means: of the rendered emission, diffuse and specular.
+        alpha: H×W, as rendered.
+    """
+
+    shape: tuple[int, int]
+    components: tuple[str, ...]  # to be denoised
+    demodulated: bool
+    means: Mapping[str, float]
+    alpha: Array | None
+
+    @staticmethod
+    def of(frame: Frame) -> _Outline:
+        parts = {"emission": "emission", "diffuse": "diffuse", "specular": "specular" if frame.splits else UNSPLIT}
+        return _Outline(
+            frame.shape,
+            tuple(component for component in (IRRADIANCE, SPECULAR, ALBEDO) if noisy(frame, component).any()),
+            frame.albedo is not None,
+            {name: float(frame.component(part).mean(dtype=np.float64)) for name, part in parts.items()},
+            frame.alpha,
+        )
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A frame up to where λ comes in (§4.2): `Kpcn.finish` makes any λ's frame of it.
 
     Attributes:
-        frame: the centre, for what is not denoised.
+        outline: of the centre.
         frames: frame numbers of the window, the centre first.
         parts: by component.
     """
 
-    frame: Frame
+    outline: _Outline
     frames: tuple[int, ...]
     parts: Mapping[str, _Part] = field(repr=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.outline.shape
 
     @property
     def bytes(self) -> int:
@@ -127,8 +172,7 @@ class Kpcn:
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.identity = identity or "unnamed"
         self.threads = threads
-        self._cache = cache
-        self._features: OrderedDict[str, tuple[list[Tensor], int]] = OrderedDict()
+        self._features = Features(self.network, self.identity, cache)
 
     # --- The interface ---------------------------------------------------------------------------------------------
 
@@ -144,35 +188,49 @@ class Kpcn:
             ProductError: the window has no frame `centre`.
             ConfigError: frames of different sizes; a λ map of another size; a source that the network does not know.
         """
-        window = _Held(window)
+        held = _Held(window)
         with self._running():
-            frame, around = self._open(window, centre, lambda_)
+            outline, around = self._open(held, centre, lambda_)
             results: dict[str, Tensor] = {}
-            for component in self._components(frame):
-                part = self._prepare(component, frame, centre, around, window)
-                results[component] = self._finish(component, part, lambda_)
-                del part
-            return self._assemble(frame, results)
+            levels = self._log_lambda(lambda_, outline.shape)
+            for component in outline.components:
+                frames = self._gathered(component, centre, around, held)
+                strips = []
+                for top, bottom in self._strips(outline.shape):
+                    if (top, bottom) != (0, outline.shape[0]):
+                        give_back()
+                    a, b = self._seen(top, bottom, outline.shape)
+                    strip = self._finish(component, self._part(frames, a, b), self._rows(levels, a, b))
+                    strips.append(strip[..., top - a : bottom - a, :].clone())
+                results[component] = torch.cat(strips, dim=-2) if len(strips) > 1 else strips[0]
+                del frames, strips, strip
+                if outline.shape[0] * outline.shape[1] > WHOLE:
+                    give_back()
+            return self._assemble(outline, results)
 
     def prepare(self, window: Window, centre: int) -> Prepared:
         """Everything before λ, of all components. Raises as `denoise`."""
-        window = _Held(window)
+        held = _Held(window)
         with self._running():
-            frame, around = self._open(window, centre, 1.0)
-            parts = {c: self._prepare(c, frame, centre, around, window) for c in self._components(frame)}
-            return Prepared(frame, (centre, *around), parts)
+            outline, around = self._open(held, centre, 1.0)
+            parts = {
+                component: self._part(self._gathered(component, centre, around, held), 0, outline.shape[0])
+                for component in outline.components
+            }
+            return Prepared(outline, (centre, *around), parts)
 
     def finish(self, prepared: Prepared, lambda_: Array | float) -> Denoised:
         """The frame for a λ. Raises ConfigError when a λ map is of another size."""
         with self._running():
-            _check_lambda(lambda_, prepared.frame.shape)
-            results = {c: self._finish(c, part, lambda_) for c, part in prepared.parts.items()}
-            return self._assemble(prepared.frame, results)
+            _check_lambda(lambda_, prepared.shape)
+            levels = self._log_lambda(lambda_, prepared.shape)
+            results = {c: self._finish(c, part, levels) for c, part in prepared.parts.items()}
+            return self._assemble(prepared.outline, results)
 
     # --- The window ------------------------------------------------------------------------------------------------
 
-    def _open(self, window: Window, centre: int, lambda_: Array | float) -> tuple[Frame, dict[int, _Way]]:
-        """The centre frame, and the ways to its neighbours."""
+    def _open(self, window: _Held, centre: int, lambda_: Array | float) -> tuple[_Outline, dict[int, _Way]]:
+        """The centre's outline, and the ways to its neighbours."""
         frame = frame_of(window, centre)
         if frame.source not in self.network.encoders:
             known = ", ".join(self.network.encoders)
@@ -181,10 +239,15 @@ class Kpcn:
                 key="source",
                 suggestion=f"one of {known}, or train one: pipeline train denoiser --source {frame.source}",
             )
-        _check_lambda(lambda_, frame.shape)
+        outline = _Outline.of(frame)
+        _check_lambda(lambda_, outline.shape)
+        del frame
         near = sorted(window, key=lambda number: (abs(number - centre), number))
-        near = [n for n in near if n != centre and abs(n - centre) <= self.radius and window.get(n) is not None]
-        return frame, {n: self._way(*found) for n, found in trajectories(window, centre, near).items()} if near else {}
+        near = [n for n in near if n != centre and abs(n - centre) <= self.radius]
+        if not near:
+            return outline, {}
+        found = trajectories(window, centre, near)
+        return outline, {n: self._way(*found[n]) for n in near if n not in window.absent}
 
     def _way(self, offset: Array, valid: NDArray[np.bool_]) -> _Way:
         toward = torch.from_numpy(np.moveaxis(offset, -1, 0).copy())[None].to(self.device)
@@ -192,141 +255,111 @@ class Kpcn:
         strides = [self.network.stride(level) for level in range(self.network.levels)]
         return _Way(nearest_index(toward, found), [nearest_index(toward, found, stride) for stride in strides])
 
-    def _components(self, frame: Frame) -> list[str]:
-        """What is to be denoised: components that are not 0 everywhere."""
-        return [c for c in (IRRADIANCE, SPECULAR, ALBEDO) if noisy(frame, c).any()]
-
-    def _prepare(
-        self,
-        component: str,
-        frame: Frame,
-        centre: int,
-        around: Mapping[int, _Way],
-        window: Window,
-    ) -> _Part:
-        neighbours: list[Neighbour] = []
-        colours, masks = [], []
-        for number, way in around.items():
-            other = frame_of(window, number)
-            if other.shape != frame.shape:
+    def _gathered(self, component: str, centre: int, around: Mapping[int, _Way], window: _Held) -> _Frames:
+        features, carried = [], []
+        for number in (centre, *around):
+            frame = frame_of(window, number)
+            found = window.exposure(number, frame)
+            if number == centre:
+                exposed, shape = 1.0 if component == ALBEDO else found, frame.shape
+            elif frame.shape != shape:
                 raise ConfigError(
-                    f"frame {number} is {other.shape[1]}×{other.shape[0]}, frame {centre} is "
-                    f"{frame.shape[1]}×{frame.shape[0]}: frames of a window must be of one size"
+                    f"frame {number} is {frame.shape[1]}×{frame.shape[0]}, frame {centre} is "
+                    f"{shape[1]}×{shape[0]}: frames of a window must be of one size"
                 )
-            features = self._frame_features(component, other, number, window)
-            carried = self._tensor(_carried(other, component))
-            del other
-            index, kept = way.pixels
+            with self._autocast():
+                features.append(self._features.of(component, frame, number, found, window))
+            carried.append(torch.from_numpy(_carried(frame, component))[None].to(self.device))
+            del frame
+            if shape[0] * shape[1] > WHOLE:
+                give_back()
+        at = torch.full((1, 1, 1, 1), exposed, device=self.device)
+        return _Frames(features, carried, list(around.values()), [number - centre for number in around], at)
+
+    def _part(self, frames: _Frames, first: int, last: int) -> _Part:
+        """Rows `first` … `last` − 1: features compared, images aligned."""
+        strides = [self.network.stride(level) for level in range(self.network.levels)]
+        cut = [slice(first // stride, -(-last // stride)) for stride in strides]
+        whole = last - first == frames.carried[0].shape[-2]
+        own = [each if whole else each[..., rows, :] for each, rows in zip(frames.features[0], cut, strict=True)]
+        colours = [frames.carried[0][..., first:last, :]]
+        masks = [torch.ones_like(colours[0][:, :1])]
+        neighbours: list[Neighbour] = []
+        beside = zip(frames.features[1:], frames.carried[1:], frames.ways, frames.distances, strict=True)
+        for features, carried, way, distance in beside:
+            index, found = (each[:, first:last] for each in way.pixels)
             colours.append(gather_nearest(carried, index))
-            masks.append(kept[:, None].float())
+            masks.append(found[:, None].float())
+            levels = [
+                each if whole else (each[0][:, rows], each[1][:, rows])
+                for each, rows in zip(way.levels, cut, strict=True)
+            ]
             neighbours.append(
                 Neighbour(
-                    [gather_nearest(each, at) for each, (at, _) in zip(features, way.levels, strict=True)],
-                    [found[:, None].float() for _, found in way.levels],
-                    number - centre,
+                    [gather_nearest(each, at) for each, (at, _) in zip(features, levels, strict=True)],
+                    [valid[:, None].float() for _, valid in levels],
+                    distance,
                 )
             )
-        own = self._tensor(_carried(frame, component))
-        everywhere = torch.ones(1, 1, *frame.shape, device=self.device)
-        images = image_pyramid(
-            torch.stack([own, *colours], dim=1), torch.cat([everywhere, *masks], dim=1), self.network.preset.scales
-        )
-        features = self._frame_features(component, frame, centre, window)
+        images = image_pyramid(torch.stack(colours, dim=1), torch.cat(masks, dim=1), self.network.preset.scales)
         with self._autocast():
-            compared = self.network.compare(features, neighbours)
-        exposed = torch.full((1, 1, 1, 1), 1.0 if component == ALBEDO else exposure(frame), device=self.device)
-        return _Part(compared, images, exposed)
+            compared = self.network.compare(own, neighbours)
+        return _Part(compared, images, frames.exposed)
 
-    # --- Features of a frame ---------------------------------------------------------------------------------------
+    # --- Strips ----------------------------------------------------------------------------------------------------
 
-    def _frame_features(self, component: str, frame: Frame, number: int, window: Window) -> list[Tensor]:
-        """Spatial features of one component of a frame, per level; kept for the windows that come."""
-        key = self._key(component, frame, number, window)
-        if key is not None and (kept := self._kept(key)) is not None:
-            return kept
-        x = self._tensor(inputs(frame, component, exposure(frame)))
-        features = self._extract(x, frame.source)
-        if key is not None:
-            self._keep(key, features)
-        return features
+    def _strips(self, shape: tuple[int, int]) -> list[tuple[int, int]]:
+        """First row, and the one behind the last, of each strip that the frame is denoised in."""
+        height, width = shape
+        if height * width <= WHOLE:
+            return [(0, height)]
+        rows = max(self._unit, STRIP // width // self._unit * self._unit)
+        return [(top, min(height, top + rows)) for top in range(0, height, rows)]
 
-    def _key(self, component: str, frame: Frame, number: int, window: Window) -> str | None:
-        digest = getattr(window, "digest", None)
-        return None if digest is None else f"{digest(number)}-{self.identity}-{component}"
+    def _seen(self, top: int, bottom: int, shape: tuple[int, int]) -> tuple[int, int]:
+        """Rows that a strip's pixels depend on, features of frames given."""
+        if (top, bottom) == (0, shape[0]):
+            return top, bottom
+        preset, coarsest = self.network.preset, 2 ** (self.network.preset.scales - 1)
+        compared = (2 + 2 * preset.temporal_blocks) * self.network.stride(self.network.levels - 1)
+        # α is of three 3×3 convolutions at each scale but the last, over an image that was enlarged from the next.
+        reach = compared + preset.kernel // 2 * coarsest + 5 * coarsest
+        halo = -(-reach // self._unit) * self._unit
+        return max(0, top - halo), min(shape[0], bottom + halo)
 
-    def _kept(self, key: str) -> list[Tensor] | None:
-        if key in self._features:
-            self._features.move_to_end(key)
-            return self._features[key][0]
-        if self._cache is None or (arrays := self._cache.get(key)) is None:
-            return None
-        return [
-            torch.from_numpy(np.array(arrays[f"level{i}"])).view(torch.bfloat16).to(self.device)
-            for i in range(len(arrays))
-        ]
-
-    def _keep(self, key: str, features: list[Tensor]) -> None:
-        size = sum(f.element_size() * f.nelement() for f in features)
-        self._features[key] = (features, size)
-        while self._features and sum(each for _, each in self._features.values()) > KEPT:
-            self._features.popitem(last=False)
-        if self._cache is not None:
-            self._cache.put(
-                key,
-                {
-                    f"level{i}": f.to(torch.bfloat16).contiguous().view(torch.int16).cpu().numpy()
-                    for i, f in enumerate(features)
-                },
-            )
-
-    def _extract(self, x: Tensor, source: str) -> list[Tensor]:
-        """Features of an image, in strips where it is large: exactly those of the whole image."""
-        unit = self.network.stride(self.network.levels - 1) * 2  # the U-Net's bottleneck is one level further down
-        rows = max(unit, STRIP // x.shape[-1] // unit * unit)
-        with self._autocast():
-            if x.shape[-2] <= rows * 1.5:
-                return self.network.extract(x, source)
-            halo = -(-self._reach() // unit) * unit
-            pieces: list[list[Tensor]] = []
-            for top in range(0, x.shape[-2], rows):
-                a, b = max(0, top - halo), min(x.shape[-2], top + rows + halo)
-                whole = self.network.extract(x[..., a:b, :], source)
-                piece = []
-                for level, features in enumerate(whole):
-                    stride = self.network.stride(level)
-                    first = (top - a) // stride
-                    last = features.shape[-2] if top + rows >= x.shape[-2] else first + rows // stride
-                    piece.append(features[..., first:last, :])
-                pieces.append(piece)
-            return [torch.cat(level, dim=-2) for level in zip(*pieces, strict=True)]
-
-    def _reach(self) -> int:
-        """Pixels that a feature may see to either side, at most."""
-        preset = self.network.preset
-        if not preset.unet:
-            return int((4 + 4 * preset.blocks) * 2 ** (preset.scales - 1))
-        encoder = 3 * preset.stride
-        # Two 3×3 convolutions at every level, down and up again, a pooling and an upsampling between.
-        return encoder + sum(6 * preset.stride * 2**level for level in range(len(preset.widths)))
+    @property
+    def _unit(self) -> int:
+        """Strips begin at multiples of this: cells of all levels and scales are then whole."""
+        return max(self.network.stride(self.network.levels - 1), int(2 ** (self.network.preset.scales - 1)))
 
     # --- λ, kernels, and the frame ---------------------------------------------------------------------------------
 
-    def _finish(self, component: str, part: _Part, lambda_: Array | float) -> Tensor:
+    def _log_lambda(self, lambda_: Array | float, shape: tuple[int, int]) -> list[Tensor]:
+        """log λ per level, 1×1×h×w; 1×1×1×1 where λ is one number."""
+        value = log_lambda(torch.as_tensor(np.asarray(lambda_, np.float32)))
+        plane = value.reshape(1, 1, *(value.shape or (1, 1))).to(self.device)
+        if not value.shape:
+            return [plane] * self.network.levels
+        strides = [self.network.stride(level) for level in range(self.network.levels)]
+        return [F.adaptive_avg_pool2d(plane, (-(-shape[0] // s), -(-shape[1] // s))) for s in strides]
+
+    def _rows(self, levels: list[Tensor], first: int, last: int) -> list[Tensor]:
+        """The same of rows `first` … `last` − 1 of the frame."""
+        if levels[0].shape[-2:] == (1, 1):
+            return levels
+        strides = [self.network.stride(level) for level in range(self.network.levels)]
+        return [each[..., first // s : -(-last // s), :] for each, s in zip(levels, strides, strict=True)]
+
+    def _finish(self, component: str, part: _Part, log_lambda: list[Tensor]) -> Tensor:
         """The denoised component, 1×C×H×W as `_carried`, ≥ 0."""
-        levels = []
-        for features in part.window:
-            size = features[0].shape[-2:]
-            value = log_lambda(torch.as_tensor(np.asarray(lambda_, np.float32)))
-            plane = value.reshape(1, 1, *(value.shape or (1, 1))).to(self.device)
-            levels.append(plane if plane.shape[-2:] == (1, 1) else F.adaptive_avg_pool2d(plane, (size[0], size[1])))
         visible = _visible_specular if component == SPECULAR else _visible
         with self._autocast():
-            result = self.network.reconstruct(part.window, part.images, levels, part.exposed, visible=visible)
+            result = self.network.reconstruct(part.window, part.images, log_lambda, part.exposed, visible=visible)
         return result.clamp_min(0)
 
-    def _assemble(self, frame: Frame, results: Mapping[str, Tensor]) -> Denoised:
+    def _assemble(self, outline: _Outline, results: Mapping[str, Tensor]) -> Denoised:
         """Components from what was denoised, with the energy that was rendered: diffuse is irradiance times albedo."""
-        height, width = frame.shape
+        height, width = outline.shape
 
         def image(component: str, first: int, last: int) -> Array:
             if component not in results:
@@ -334,28 +367,21 @@ class Kpcn:
             planes = results[component][0, first:last]
             return np.ascontiguousarray(planes.permute(1, 2, 0).float().cpu().numpy())
 
-        irradiance = image(IRRADIANCE, 0, 3)
-        if frame.albedo is None:
-            diffuse = irradiance
-        else:
-            diffuse = irradiance * (image(ALBEDO, 0, 3) + np.float32(DEMODULATION))
-        if ALBEDO in results and frame.alpha is not None:
+        diffuse = image(IRRADIANCE, 0, 3)
+        if outline.demodulated:
+            diffuse *= image(ALBEDO, 0, 3) + np.float32(DEMODULATION)
+        if ALBEDO in results and outline.alpha is not None:
             alpha = np.clip(image(ALBEDO, 3, 4)[..., 0], 0, 1)
         else:
-            alpha = np.ones((height, width), np.float32) if frame.alpha is None else frame.alpha
-        specular = "specular" if frame.splits else UNSPLIT
+            alpha = np.ones((height, width), np.float32) if outline.alpha is None else outline.alpha
         return Denoised(
-            balanced(image(SPECULAR, 3, 6), frame.component("emission")),
-            balanced(diffuse, frame.component("diffuse")),
-            balanced(image(SPECULAR, 0, 3), frame.component(specular)),
+            balanced(image(SPECULAR, 3, 6), outline.means["emission"]),
+            balanced(diffuse, outline.means["diffuse"]),
+            balanced(image(SPECULAR, 0, 3), outline.means["specular"]),
             alpha,
         )
 
     # --- Torch -----------------------------------------------------------------------------------------------------
-
-    def _tensor(self, planes: Array) -> Tensor:
-        """C×H×W → 1×C×H×W on the device."""
-        return torch.from_numpy(planes)[None].to(self.device)
 
     def _autocast(self) -> torch.autocast:
         """bfloat16 where that is quicker."""
@@ -380,6 +406,9 @@ class _Held(Mapping[int, Frame | None]):
         self._window = window
         self._held: dict[int, Frame | None] = {}
         self._bytes = 0
+        self._exposures: dict[int, float] = {}
+        self.absent: set[int] = set()
+        """Frames that were asked for and are not there."""
         if hasattr(window, "digest"):
             self.digest = window.digest
 
@@ -387,10 +416,12 @@ class _Held(Mapping[int, Frame | None]):
         if number in self._held:
             return self._held[number]
         frame = self._window[number]
-        if frame is not None:
+        if frame is None:
+            self.absent.add(number)
+        else:
             frame = frame.sane()
         size = 0 if frame is None else frame.nbytes
-        if self._bytes + size <= HELD:
+        if size <= HELD / 4 and self._bytes + size <= HELD:
             self._held[number], self._bytes = frame, self._bytes + size
         return frame
 
@@ -400,18 +431,26 @@ class _Held(Mapping[int, Frame | None]):
     def __len__(self) -> int:
         return len(self._window)
 
+    def exposure(self, number: int, frame: Frame) -> float:
+        """Of the frame of this number."""
+        if number not in self._exposures:
+            self._exposures[number] = exposure(frame)
+        return self._exposures[number]
+
 
 def _carried(frame: Frame, component: str) -> Array:
     """What a component's kernels are applied to, C×H×W: irradiance 3; specular 3 (the beauty, where it was not split)
     with emission 3; albedo 3 with alpha 1."""
     if component == IRRADIANCE:
-        planes = [noisy(frame, component)]
+        parts = [noisy(frame, component)]
     elif component == SPECULAR:
-        planes = [frame.component("specular" if frame.splits else UNSPLIT), frame.component("emission")]
+        parts = [frame.component("specular" if frame.splits else UNSPLIT), frame.component("emission")]
     else:
         alpha = np.ones(frame.shape, np.float32) if frame.alpha is None else frame.alpha
-        planes = [noisy(frame, component), alpha[..., None]]
-    return np.ascontiguousarray(np.moveaxis(np.concatenate(planes, axis=-1), -1, 0))
+        parts = [noisy(frame, component), alpha[..., None]]
+    planes = np.empty((sum(part.shape[-1] for part in parts), *frame.shape), np.float32)
+    np.concatenate([np.moveaxis(part, -1, 0) for part in parts], axis=0, out=planes)
+    return planes
 
 
 def _visible(image: Tensor) -> Tensor:

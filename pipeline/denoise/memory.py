@@ -11,7 +11,7 @@ import ctypes
 import sys
 from collections.abc import Iterator
 
-__all__ = ["kept_heap"]
+__all__ = ["give_back", "kept_heap"]
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's malloc.h
 _MMAPS = 65536
@@ -35,6 +35,13 @@ def kept_heap() -> Iterator[None]:
     finally:
         library.mallopt(_MMAP_MAX, _MMAPS)
         library.mallopt(_TRIM_THRESHOLD, _TRIM)
+        library.malloc_trim(0)
+
+
+def give_back() -> None:
+    """What was freed goes back to the system, from the middle of the heap too. For large images, between steps that
+    each need much."""
+    if (library := _glibc()) is not None:
         library.malloc_trim(0)
 
 

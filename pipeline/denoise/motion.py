@@ -82,22 +82,25 @@ def _step(
     known = np.isfinite(vectors[..., 0]) & np.isfinite(vectors[..., 1])
     if share is not None:
         known = known & (share >= KNOWN)  # False where the share is not a number
-    rows, columns, _ = _nearest(offset)
-    valid = valid & known[rows, columns]
-    moved = np.where(valid[..., None], offset + vectors[rows, columns], np.float32(0))
-    valid = valid & _nearest(moved)[2]
+    if offset.any():
+        there, _ = _nearest(offset)
+        known, vectors = known.ravel()[there], vectors.reshape(-1, 2)[there]
+    valid = valid & known
+    moved = np.where(valid[..., None], offset + vectors, np.float32(0))
+    valid = valid & _nearest(moved)[1]
     return np.where(valid[..., None], moved, np.float32(0)), valid
 
 
-def _nearest(offset: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
-    """Row and column of the pixel nearest to p + offset, and whether it is in the image; p's own where it is not."""
+def _nearest(offset: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Flat index of the pixel nearest to p + offset, and whether it is in the image; p's own where it is not."""
     height, width = offset.shape[:2]
-    own_y, own_x = np.indices((height, width))
+    own_y, own_x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
     # Halves go up in every pixel: to the even, every other pixel of a motion by x.5 would be met twice.
     steps = np.floor(offset + np.float32(0.5))
     x, y = own_x + steps[..., 0], own_y + steps[..., 1]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)  # in floats: a long vector overflows an int
-    return np.where(inside, y, own_y).astype(np.intp), np.where(inside, x, own_x).astype(np.intp), inside
+    rows, columns = (np.where(inside, at, own).astype(np.intp) for at, own in ((y, own_y), (x, own_x)))
+    return rows * width + columns, inside
 
 
 def _size(frame: Frame) -> str:

@@ -108,9 +108,9 @@ class Steering:
                 return _half(self._oidn(products, frame, region, coarser))
             preset = str(products.job.config["denoise"]["preset"])
             prepared = self._prepare(products, frame, region, coarser, preset)
-            steered = painted(value, strokes, prepared.frame.shape if region is None else _size(products, frame))
+            steered = painted(value, strokes, prepared.shape if region is None else _size(products, frame))
             if region is not None and isinstance(steered, np.ndarray):
-                height, width = prepared.frame.shape
+                height, width = prepared.shape
                 part = steered[_rows(region), _columns(region)][::coarser, ::coarser]
                 steered = np.ascontiguousarray(part[:height, :width])
             return _half(self._networks[preset].finish(prepared, steered).beauty)

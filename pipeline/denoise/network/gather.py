@@ -55,17 +55,19 @@ def _most_central(offset: Tensor, valid: Tensor, stride: int) -> tuple[Tensor, T
     right, below = -offset.shape[3] % stride, -offset.shape[2] % stride
     offset = functional.pad(offset, (0, right, 0, below))
     valid = functional.pad(valid, (0, right, 0, below))
-    shape = (offset.shape[2] // stride, stride, offset.shape[3] // stride, stride)
-    offsets = offset.reshape(*offset.shape[:2], *shape).permute(0, 1, 2, 4, 3, 5).flatten(4)
-    valids = valid.reshape(-1, *shape).permute(0, 1, 3, 2, 4).flatten(3)
-
-    from_middle = torch.arange(stride, device=offset.device) - (stride - 1) / 2
+    from_middle = torch.arange(stride) - (stride - 1) / 2
     order = (from_middle[:, None] ** 2 + from_middle**2).flatten().argsort(stable=True)
-    rank = order.argsort()
-    best = torch.where(valids, rank, stride**2).amin(dim=-1)
-    pixel = order[best.clamp(max=stride**2 - 1)]
-    chosen = offsets.gather(4, pixel[:, None, :, :, None].expand(-1, 2, -1, -1, 1)).squeeze(4)
-    return chosen, best < stride**2
+    chosen = found = None
+    for y, x in (divmod(pixel, stride) for pixel in order.tolist()):
+        candidate, known = offset[..., y::stride, x::stride], valid[..., y::stride, x::stride]
+        if chosen is None or found is None:
+            chosen, found = candidate, known
+        else:
+            chosen, found = torch.where(found[:, None], chosen, candidate), found | known
+        if bool(found.all()):
+            break
+    assert chosen is not None and found is not None
+    return chosen, found
 
 
 def gather_nearest(images: Tensor, index: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 __all__ = ["MASKED", "apply_kernels", "apply_progressively", "apply_repositioned", "kernel_weights"]
 
@@ -59,13 +60,15 @@ def apply_kernels(images: Tensor, logits: Tensor, valid: Tensor | None = None, *
 
 @torch.no_grad()
 def apply_progressively(
-    images: Tensor, logits_of: Callable[[int], Tensor], valid: Tensor | None = None, *, size: int
+    images: Tensor, logits_of: Callable[[int], Tensor], valid: Tensor | None = None, *, size: int, upscale: int = 1
 ) -> Tensor:
     """`apply_kernels` without gradients, for logits that are too large to be held for all frames at once.
 
     Args:
         images, valid, size: as in `apply_kernels`.
-        logits_of: the logits of a frame by its place in the window, B×K×H×W; called once for each, in order.
+        logits_of: the logits of a frame by its place in the window, called once for each, in order:
+            B×K·u²×⌈H/u⌉×⌈W/u⌉, the u² pixels of a cell as channels, as `pixel_shuffle` takes them.
+        upscale: u.
 
     Returns:
         B×C×H×W, float32 (float64 where the images are).
@@ -78,8 +81,11 @@ def apply_progressively(
     penalty = _penalty(valid, running.total.dtype)
 
     def absorb(frame: int, logits: Tensor) -> None:
-        _fits(f"logits of frame {frame}", logits, (images.shape[0], size**2, *images.shape[3:]))
-        _engine(running.total).absorb(running, images[:, frame], logits, _of_frame(penalty, frame), size=size)
+        cells = tuple(-(-extent // upscale) for extent in images.shape[3:])
+        _fits(f"logits of frame {frame}", logits, (images.shape[0], (size * upscale) ** 2, *cells))
+        _engine(running.total, logits.dtype).absorb(
+            running, images[:, frame], logits, _of_frame(penalty, frame), size=size, upscale=upscale
+        )
 
     for frame in range(images.shape[1]):
         absorb(frame, logits_of(frame))  # no name keeps the logits alive while the next frame's are made
@@ -248,8 +254,17 @@ class Running:
 class Engine(Protocol):
     """How one frame's taps are added to the running sums, and how gradients come back."""
 
-    def absorb(self, running: Running, image: Tensor, logits: Tensor, penalty: Tensor | None, *, size: int) -> None:
-        """Adds the taps of one frame: `image` B×C×H×W, `logits` B×K×H×W, `penalty` B×H×W."""
+    def absorb(
+        self,
+        running: Running,
+        image: Tensor,
+        logits: Tensor,
+        penalty: Tensor | None,
+        *,
+        size: int,
+        upscale: int = 1,
+    ) -> None:
+        """Adds the taps of one frame: `image` B×C×H×W, `penalty` B×H×W, `logits` as of `apply_progressively`."""
 
     def differentiate(
         self,
@@ -284,7 +299,7 @@ class _ApplyKernels(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, images: Tensor, logits: Tensor, penalty: Tensor | None, size: int) -> Tensor:
         running = Running.nothing(images, _wide(images, logits))
-        engine = _engine(running.total)
+        engine = _engine(running.total, logits.dtype)
         for frame in range(images.shape[1]):
             engine.absorb(running, images[:, frame], logits[:, frame], _of_frame(penalty, frame), size=size)
         denoised = running.mean()
@@ -302,7 +317,7 @@ class _ApplyKernels(torch.autograd.Function):
         # Contiguous whatever the logits were: planes are written one by one.
         grad_logits = logits.new_zeros(logits.shape) if ctx.needs_input_grad[1] else None
         for frame in range(images.shape[1]):
-            _engine(total).differentiate(
+            _engine(total, logits.dtype).differentiate(
                 slope,
                 level,
                 maximum,
@@ -314,6 +329,11 @@ class _ApplyKernels(torch.autograd.Function):
                 size=ctx.size,
             )
         return None if grad_images is None else grad_images.to(images.dtype), grad_logits, None, None
+
+
+def in_pixels(logits: Tensor, upscale: int, height: int, width: int) -> Tensor:
+    """Logits per cell of upscale × upscale pixels, B×K·u²×h×w, → per pixel, B×K×H×W."""
+    return logits if upscale == 1 else functional.pixel_shuffle(logits, upscale)[..., :height, :width]
 
 
 # ---- by shifted views ------------------------------------------------------------------------------------------------
@@ -347,11 +367,21 @@ def _planes(logits: Tensor, rows: slice) -> Tensor:
 
 
 class _Views:
-    """The engine for every device: one pass over a shifted view per tap."""
+    """The engine for every device and dtype: one pass over a shifted view per tap."""
 
-    def absorb(self, running: Running, image: Tensor, logits: Tensor, penalty: Tensor | None, *, size: int) -> None:
+    def absorb(
+        self,
+        running: Running,
+        image: Tensor,
+        logits: Tensor,
+        penalty: Tensor | None,
+        *,
+        size: int,
+        upscale: int = 1,
+    ) -> None:
         image = image.to(running.weighted.dtype)
         batch, _, height, width = image.shape
+        logits = in_pixels(logits, upscale, height, width)
         for rows in _strips(batch, height, width):
             z, taps = _planes(logits, rows), _taps(size, rows, height, width)
             peak = z.new_full(z[:, 0].shape, torch.finfo(z.dtype).min)
@@ -406,10 +436,20 @@ class _Views:
                     torch.mul(gain, e, out=grad_logits[:, tap.k, rows][tap.here])
 
 
-def _engine(sums: Tensor) -> Engine:
-    """The fused kernels where there is a GPU for them; shifted views elsewhere, and for float64."""
-    fused = _fused() if sums.is_cuda and sums.dtype == torch.float32 else None
-    return _Views() if fused is None else fused
+def _engine(sums: Tensor, *dtypes: torch.dtype) -> Engine:
+    """Fused kernels where there are such for the device and the dtypes of what is given; else shifted views."""
+    if sums.dtype == torch.float32:
+        if sums.is_cuda and (fused := _fused()) is not None:
+            return fused
+        if sums.device.type == "cpu" and all(each in _COMPILED for each in dtypes):
+            return _compiled()
+    return _VIEWS
+
+
+_VIEWS = _Views()
+
+_COMPILED = (torch.float32, torch.bfloat16)
+"""Dtypes of logits that the compiled engine reads."""
 
 
 @cache
@@ -419,3 +459,10 @@ def _fused() -> Engine | None:
     except ImportError:  # torch comes with Triton only where Triton has a compiler
         return None
     return Fused()
+
+
+@cache
+def _compiled() -> Engine:
+    from pipeline.denoise.network.kernels_numba import Compiled
+
+    return Compiled()

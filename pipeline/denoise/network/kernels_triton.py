@@ -15,6 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from pipeline.denoise.network.kernels import in_pixels
+
 if TYPE_CHECKING:
     from pipeline.denoise.network.kernels import Running
 
@@ -148,8 +150,18 @@ def _differentiate_image(
 class Fused:
     """The engine for CUDA and float32 sums; arguments are those of `kernels.Engine`."""
 
-    def absorb(self, running: Running, image: Tensor, logits: Tensor, penalty: Tensor | None, *, size: int) -> None:
+    def absorb(
+        self,
+        running: Running,
+        image: Tensor,
+        logits: Tensor,
+        penalty: Tensor | None,
+        *,
+        size: int,
+        upscale: int = 1,
+    ) -> None:
         grid, extents, options = _launch(image, penalty, size)
+        logits = in_pixels(logits, upscale, *extents[:2])
         with torch.cuda.device_of(image):
             _absorb[grid](
                 image, logits, image if penalty is None else penalty,

@@ -9,9 +9,11 @@ Source: Vogels et al. 2018, Figures 2, 3, 4 and 8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,17 +22,20 @@ from torch.nn import functional as F
 from pipeline.denoise.network.compositing import ScaleCompositing, composite
 from pipeline.denoise.network.encoder import Encoder, xavier
 from pipeline.denoise.network.extractor import ResidualExtractor, UNet
-from pipeline.denoise.network.kernels import apply_kernels, apply_progressively
+from pipeline.denoise.network.kernels import apply_kernels, apply_progressively, in_pixels
 from pipeline.denoise.network.presets import Preset
 from pipeline.denoise.network.pyramid import downsample
 from pipeline.denoise.network.sources import coarser, source
 from pipeline.denoise.network.specialisation import KernelHead, Specialisation
 from pipeline.denoise.network.temporal import Temporal
+from pipeline.denoise.network.threads import spread
 
 __all__ = ["Images", "KernelPredictor", "Neighbour", "image_pyramid"]
 
-STRIP = 2**19
-"""Pixels that kernels are predicted and applied for at a time without gradients: 3 frames of 5×5 kernels are 80 MB."""
+T = TypeVar("T")
+
+STRIP = 2**16
+"""Pixels that kernels are predicted and applied for at a time without gradients: those of a frame are 3 MB then."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +122,10 @@ class KernelPredictor(nn.Module):
     def _weights(self, scale: int) -> int:
         return self.level(scale) if self.preset.unet else 0
 
-    def _head(self, heads: nn.ModuleList, scale: int) -> nn.Module:
-        return heads[scale if self.preset.unet else 0]
+    def _head(self, heads: nn.ModuleList, scale: int) -> KernelHead:
+        head = heads[scale if self.preset.unet else 0]
+        assert isinstance(head, KernelHead)
+        return head
 
     @property
     def levels(self) -> int:
@@ -185,68 +192,134 @@ class KernelPredictor(nn.Module):
         Returns:
             B×C×H×W float32.
         """
-        result, _ = self._at(self.preset.scales - 1, window, images, log_lambda)
-        for scale in reversed(range(self.preset.scales - 1)):
-            fine, hint = self._at(scale, window, images, log_lambda)
-            mode = self.preset.upsampling
-            alpha = self.compositing(visible(fine), visible(result), hint, exposed, mode)
-            result = composite(fine, result, alpha, mode)
+        scales = self._filtered_scales(window, images, log_lambda)
+        result, _ = scales[-1]
+        for fine, hint in reversed(scales[:-1]):
+            compose = partial(self._composed, exposed=exposed, visible=visible)
+            result = compose(fine, result, hint) if torch.is_grad_enabled() else _in_rows(compose, fine, result, hint)
         return result
 
-    def kernel_logits(self, scale: int, features: Tensor, log_lambda: Tensor, *, centre: bool) -> Tensor:
-        """Logits of one frame's kernels at one scale, and the hint for α: B×(K + 1)×H×W."""
-        special = self.specialisation[self._weights(scale)]
-        heads = self.centre_heads if centre else self.neighbour_heads
-        logits: Tensor = self._head(heads, scale)(special(features, log_lambda))
-        return logits
+    def _composed(
+        self, fine: Tensor, coarse: Tensor, hint: Tensor, *, exposed: Tensor, visible: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        alpha = self.compositing(visible(fine), visible(coarse), hint, exposed, self.preset.upsampling)
+        return composite(fine, coarse, alpha, self.preset.upsampling)
 
-    def _at(
-        self,
-        scale: int,
-        window: Sequence[Sequence[Tensor]],
-        images: Sequence[Images],
-        log_lambda: Sequence[Tensor],
-    ) -> tuple[Tensor, Tensor]:
-        """The denoised image of one scale, and the hint for its α."""
-        level = self.level(scale)
-        features, image, lambda_ = window[level], images[scale], log_lambda[level]
-        height, width = image.colour.shape[-2:]
-        finer = self.preset.stride if scale == 0 else 1  # rows of the image per row of features
-        rows = -(-height // finer)
+    def _filtered_scales(
+        self, window: Sequence[Sequence[Tensor]], images: Sequence[Images], log_lambda: Sequence[Tensor]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """The denoised image of each scale, and the hint for its α."""
+        of_level = [
+            [scale for scale in range(self.preset.scales) if self.level(scale) == level] for level in range(self.levels)
+        ]
+        levels = [
+            (scales, window[level], [images[scale] for scale in scales], log_lambda[level])
+            for level, scales in enumerate(of_level)
+        ]
         if torch.is_grad_enabled():
-            step = rows
-        else:
-            step = max(1, STRIP // (width * finer))
-        halo = -(-(self.preset.kernel // 2) // finer)
-        outputs, hints = [], []
-        for top in range(0, rows, step):
+            return [each for level in levels for each in self._filtered(*level)]
+        strips = [self._strips(*level) for level in levels]
+        done = iter(_spread([strip for level in strips for strip in level], log_lambda[0].device))
+        found: list[tuple[Tensor, Tensor]] = []
+        for level_strips in strips:
+            by_scale = zip(*[next(done) for _ in level_strips], strict=True)
+            found += [
+                (torch.cat([one for one, _ in each], dim=-2), torch.cat([hint for _, hint in each], dim=-2))
+                for each in by_scale
+            ]
+        return found
+
+    def _strips(
+        self, scales: Sequence[int], features: Sequence[Tensor], images: Sequence[Images], log_lambda: Tensor
+    ) -> list[Callable[[], list[tuple[Tensor, Tensor]]]]:
+        """What gives what `_filtered` gives, in strips of rows."""
+        finer = [self._head(self.centre_heads, scale).upscale for scale in scales]  # pixels per feature
+        heights = [image.colour.shape[-2] for image in images]
+        rows = -(-heights[0] // finer[0])
+        step = max(1, -(-STRIP // (images[0].colour.shape[-1] * finer[0])))
+        halo = self.preset.kernel // 2
+        modes = _modes(log_lambda.device)
+
+        def strip(top: int) -> list[tuple[Tensor, Tensor]]:
             bottom = min(rows, top + step)
             a, b = max(0, top - halo), min(rows, bottom + halo)  # rows of features, with what kernels reach
-            cut = lambda_[..., a:b, :] if lambda_.shape[-2] > 1 else lambda_
-            y0, y1 = a * finer, min(height, b * finer)
-            strip = Images(image.colour[..., y0:y1, :], image.valid[..., y0:y1, :])
-            done, hint = self._filtered(scale, [each[..., a:b, :] for each in features], strip, cut)
-            inner = slice(top * finer - y0, min(height, bottom * finer) - y0)
-            outputs.append(done[..., inner, :])
-            hints.append(hint[..., inner, :])
-        return torch.cat(outputs, dim=-2), torch.cat(hints, dim=-2)
+            cut = log_lambda[..., a:b, :] if log_lambda.shape[-2] > 1 else log_lambda
+            parts = [
+                Images(image.colour[..., a * n : b * n, :], image.valid[..., a * n : b * n, :])
+                for image, n in zip(images, finer, strict=True)
+            ]
+            with modes():
+                done = self._filtered(scales, [each[..., a:b, :] for each in features], parts, cut)
+            inner = [slice((top - a) * n, min(h, bottom * n) - a * n) for n, h in zip(finer, heights, strict=True)]
+            return [(one[..., at, :], hint[..., at, :]) for (one, hint), at in zip(done, inner, strict=True)]
+
+        return [partial(strip, top) for top in range(0, rows, step)]
 
     def _filtered(
-        self, scale: int, features: Sequence[Tensor], image: Images, log_lambda: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """As `_at`, of what was cut to a strip. Without gradients, one frame's kernels exist at a time."""
-        height, width = image.colour.shape[-2:]
-        hints = []
+        self, scales: Sequence[int], features: Sequence[Tensor], images: Sequence[Images], log_lambda: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:
+        """The denoised image of each of one level's scales, and the hint for its α. Without gradients, one frame's
+        kernels exist at a time."""
+        special, size = self.specialisation[self._weights(scales[0])], self.preset.kernel
+        # One frame's specialised features serve all scales of the level.
+        seen = [F.relu(special(each, log_lambda)) for each in features]
+        results = []
+        for scale, image in zip(scales, images, strict=True):
+            heads = [self._head(self.neighbour_heads if f else self.centre_heads, scale) for f in range(len(seen))]
+            if torch.is_grad_enabled():
+                height, width = image.colour.shape[-2:]
+                found = [head(each)[..., :height, :width] for head, each in zip(heads, seen, strict=True)]
+                logits = torch.stack([each[:, :-1] for each in found], dim=1)
+                results.append((apply_kernels(image.colour, logits, image.valid, size=size), found[0][:, -1:]))
+            else:
+                results.append(_progressively(heads, seen, image))
+        return results
 
-        def logits_of(frame: int) -> Tensor:
-            found = self.kernel_logits(scale, features[frame], log_lambda, centre=frame == 0)[..., :height, :width]
-            if frame == 0:
-                hints.append(found[:, -1:])
-            return found[:, :-1]
 
-        if torch.is_grad_enabled():
-            logits = torch.stack([logits_of(frame) for frame in range(len(features))], dim=1)
-            done = apply_kernels(image.colour, logits, image.valid, size=self.preset.kernel)
-        else:
-            done = apply_progressively(image.colour, logits_of, image.valid, size=self.preset.kernel)
-        return done, hints[0]
+def _progressively(heads: Sequence[KernelHead], seen: Sequence[Tensor], image: Images) -> tuple[Tensor, Tensor]:
+    """The denoised image of one scale, and the hint for its α, from specialised features per frame."""
+    height, width = image.colour.shape[-2:]
+    size, upscale = heads[0].size, heads[0].upscale
+    taps, hints = (size * upscale) ** 2, []
+
+    def cells_of(frame: int) -> Tensor:
+        cells = heads[frame].cells(seen[frame])
+        if frame == 0:
+            hints.append(in_pixels(cells[:, taps:], upscale, height, width))
+        return cells[:, :taps]
+
+    return apply_progressively(image.colour, cells_of, image.valid, size=size, upscale=upscale), hints[0]
+
+
+def _in_rows(compose: Callable[[Tensor, Tensor, Tensor], Tensor], fine: Tensor, coarse: Tensor, hint: Tensor) -> Tensor:
+    """`compose` in strips of rows, which gives what the whole images give."""
+    height, width = fine.shape[-2:]
+    step = max(2, -(-STRIP // width) // 2 * 2)
+    halo = 8  # α is of three 3×3 convolutions, one over an image that was enlarged from the coarse one
+    modes = _modes(fine.device)
+
+    def strip(top: int) -> Tensor:
+        bottom = min(height, top + step)
+        a, b = max(0, top - halo), min(height, bottom + halo)
+        with modes():
+            done = compose(fine[..., a:b, :], coarse[..., a // 2 : -(-b // 2), :], hint[..., a:b, :])
+        return done[..., top - a : bottom - a, :]
+
+    return torch.cat(_spread([partial(strip, top) for top in range(0, height, step)], fine.device), dim=-2)
+
+
+def _modes(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[object]]:
+    """The modes of this thread, for those that work for it."""
+    mixed = torch.is_autocast_enabled(device.type)
+
+    @contextlib.contextmanager
+    def entered() -> Iterator[None]:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            yield
+
+    return entered
+
+
+def _spread(work: Sequence[Callable[[], T]], device: torch.device) -> list[T]:
+    """Over threads on the CPU, in turn elsewhere."""
+    return spread(work) if device.type == "cpu" else [each() for each in work]

@@ -36,15 +36,28 @@ class Specialisation(nn.Module):
         """`log_lambda`: B×1×H×W at the resolution of x, or broadcastable to it."""
         if not torch.is_grad_enabled() and not log_lambda.any():
             return x
+        if not torch.is_grad_enabled() and log_lambda.numel() == 1:
+            return self._everywhere(x, log_lambda.reshape(()))
         plane = log_lambda.to(x.dtype)
         # As a convolution of x and the plane side by side, without a copy of x.
         of_x, of_plane = self.first.weight.split([x.shape[1], 1], dim=1)
         seen = F.conv2d(x, of_x, self.first.bias) + F.conv2d(plane, of_plane)
         return x + plane * self.second(F.relu(seen, inplace=True))
 
+    def _everywhere(self, x: Tensor, log_lambda: Tensor) -> Tensor:
+        """The same for one λ, which then is a part of weights and biases: three products and sums of matrices."""
+        assert self.first.bias is not None and self.second.bias is not None
+        of_x, of_plane = self.first.weight.flatten(1).split([x.shape[1], 1], dim=1)
+        pixels = x.permute(0, 2, 3, 1).flatten(0, 2)  # rows of memory where the channels are last
+        seen = F.linear(pixels, of_x, self.first.bias + log_lambda * of_plane[:, 0]).relu_()
+        added = F.linear(seen, log_lambda * self.second.weight.flatten(1), log_lambda * self.second.bias)
+        return added.add_(pixels).view(x.shape[0], *x.shape[2:], -1).permute(0, 3, 1, 2)
+
 
 class KernelHead(nn.Module):
     """Features → logits of one frame's kernels at one scale, and one more channel for the compositing.
+
+    The features come through a ReLU, which the heads of one frame share.
 
     Args:
         width: channels of the features.
@@ -60,11 +73,15 @@ class KernelHead(nn.Module):
         self.size, self.upscale = size, upscale
         self.predict = nn.Conv2d(width, (size * size + 1) * upscale**2, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def cells(self, x: Tensor) -> Tensor:
+        """The same where the features are: B×(size² + 1)·upscale²×h×w, the pixels of a cell as channels."""
         assert self.predict.bias is not None
         weight, bias = self.predict.weight.flatten(1), self.predict.bias[:, None]
         # The 1×1 convolution as a product of matrices: of features in any memory format it makes planes in rows of
         # memory, as the kernels' application reads them.
-        planes = [torch.addmm(bias, weight, pixels.flatten(1)) for pixels in F.relu(x)]
-        logits = (planes[0][None] if len(planes) == 1 else torch.stack(planes)).unflatten(2, x.shape[2:])
+        planes = [torch.addmm(bias, weight, pixels.flatten(1)) for pixels in x]
+        return (planes[0][None] if len(planes) == 1 else torch.stack(planes)).unflatten(2, x.shape[2:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.cells(x)
         return F.pixel_shuffle(logits, self.upscale) if self.upscale > 1 else logits

@@ -291,15 +291,24 @@ def test_shapes_that_do_not_fit_are_named(shapes: Any, size: int, text: str) -> 
         apply_progressively(images, lambda frame: logits[:, frame], valid, size=size)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="the fused kernels need a CUDA device")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_fused_kernels_do_what_the_views_do(dtype: torch.dtype) -> None:
-    pytest.importorskip("triton")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_quick_engines_do_what_the_views_do(
+    device: str, threads: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            pytest.skip("the fused kernels need a CUDA device")
+        pytest.importorskip("triton")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     images, logits, valid = random_window(height=37, width=53, size=5, dtype=torch.float32)
+    logits[:, :, 3] -= 200.0  # weights that float32 does not hold
     logits = logits.to(dtype)
 
+    fused = gradients(lambda i, z: apply_kernels(i, z, valid.to(device), size=5), images.to(device), logits.to(device))
+    monkeypatch.setattr(kernels, "_engine", lambda *_: kernels._VIEWS)
     views = gradients(lambda i, z: apply_kernels(i, z, valid, size=5), images, logits)
-    fused = gradients(lambda i, z: apply_kernels(i, z, valid.cuda(), size=5), images.cuda(), logits.cuda())
 
     tolerance = 1e-5 if dtype == torch.float32 else 2**-7
     for ours, theirs in zip(fused, views, strict=True):
