@@ -166,7 +166,7 @@ def inputs(frame: Frame, component: str, exposed: float, *, of: Source | None = 
             )
         else:
             count = np.zeros((height, width), np.float32) if frame.count is None else frame.count
-            value = np.log2(1 + count) / np.float32(8)
+            value = (np.log2(1 + count) / 8).astype(np.float32)
         channels = CHANNELS[feature]
         stacked[..., at : at + channels] = value[..., None] if value.ndim == 2 else value
         at += channels
