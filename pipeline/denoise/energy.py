@@ -1,18 +1,25 @@
-"""Energy: a denoised component has the mean of what was rendered.
+"""What the rendered component tells of the denoised one: its mean, and of emission every pixel.
 
 Kernels that weigh fireflies down lose their energy: at few samples, caustics and small lights come out darker by
 several per cent. The mean of the noisy component is without bias, so the difference is given back, where it costs
 the picture least and was most probably lost: in proportion to the square of the brightness, as the lost energy comes
 from skewed distributions, and those from bright transport. (Given back to all pixels alike in relative terms, it
 would brighten what is right.)
+
+Emission is seen by the first ray: its noise is that of coverage (edges, depth of field, motion), bounded by the lamp's
+own radiance, so that the variance that was measured can be believed. Kernels that soften the edge of a lamp a thousand
+times brighter than the wall beside it are off by a hundred standard deviations there.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
-__all__ = ["MOST", "balanced"]
+from pipeline.render.buffers import luminance
+
+__all__ = ["MOST", "balanced", "believable"]
 
 Array = NDArray[np.float32]
 
@@ -62,3 +69,23 @@ def balanced(denoised: Array, wanted: float) -> Array:
         held = now
     factor = 1 + np.float32(a) * relative
     return np.asarray(denoised * np.clip(factor, 1 / MOST, MOST)[..., None], np.float32)
+
+
+def believable(denoised: Array, noisy: Array, variance: Array) -> Array:
+    """A denoised component moved towards the rendered one where the two are further apart than noise explains.
+
+    With g the difference in luminance and s² the variance, E g² is at least the squared bias of d without the noise of
+    x; of all blends of d (error g² − s²) and x (error s²) the one with the least squared error weighs d by s² / g².
+
+    Args:
+        denoised, noisy: d and x, H×W×C.
+        variance: s² of the mean's luminance, H×W; the largest of a pixel's 3×3 neighbourhood counts, since few samples
+            may all have missed, or all have hit.
+
+    Returns:
+        H×W×C, float32; `denoised` where it lies within a standard deviation.
+    """
+    explained = maximum_filter(variance, size=3, mode="nearest")
+    gap = (luminance(denoised) - luminance(noisy)) ** 2
+    share = np.where(gap > explained, 1 - explained / np.maximum(gap, np.float32(1e-30)), np.float32(0))
+    return np.asarray(denoised + share[..., None] * (noisy - denoised), np.float32)

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from pipeline.config.denoise import TEMPORAL_RADIUS
 from pipeline.denoise import weights
 from pipeline.denoise.backends import DEMODULATION, Denoised
-from pipeline.denoise.energy import balanced
+from pipeline.denoise.energy import balanced, believable
 from pipeline.denoise.features import STRIP, WHOLE, Features
 from pipeline.denoise.frame import UNSPLIT, Frame, Window, frame_of
 from pipeline.denoise.memory import give_back, kept_heap
@@ -88,6 +88,7 @@ class _Outline:
 
     Attributes:
         means: of the rendered emission, diffuse and specular.
+        emission: as rendered, with its variance; None where it is black, or the variance is not known.
         alpha: H×W, as rendered.
     """
 
@@ -95,16 +96,19 @@ class _Outline:
     components: tuple[str, ...]  # to be denoised
     demodulated: bool
     means: Mapping[str, float]
+    emission: tuple[Array, Array] | None
     alpha: Array | None
 
     @staticmethod
     def of(frame: Frame) -> _Outline:
         parts = {"emission": "emission", "diffuse": "diffuse", "specular": "specular" if frame.splits else UNSPLIT}
+        emission, variance = frame.component("emission"), frame.variance.get("emission")
         return _Outline(
             frame.shape,
             tuple(component for component in (IRRADIANCE, SPECULAR, ALBEDO) if noisy(frame, component).any()),
             frame.albedo is not None,
             {name: float(frame.component(part).mean(dtype=np.float64)) for name, part in parts.items()},
+            None if variance is None or not emission.any() else (emission, variance),
             frame.alpha,
         )
 
@@ -374,8 +378,11 @@ class Kpcn:
             alpha = np.clip(image(ALBEDO, 3, 4)[..., 0], 0, 1)
         else:
             alpha = np.ones((height, width), np.float32) if outline.alpha is None else outline.alpha
+        emission = image(SPECULAR, 3, 6)
+        if outline.emission is not None:
+            emission = believable(emission, *outline.emission)
         return Denoised(
-            balanced(image(SPECULAR, 3, 6), outline.means["emission"]),
+            balanced(emission, outline.means["emission"]),
             balanced(diffuse, outline.means["diffuse"]),
             balanced(image(SPECULAR, 0, 3), outline.means["specular"]),
             alpha,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.denoise.energy import MOST, balanced
+from pipeline.denoise.energy import MOST, balanced, believable
 
 RNG = np.random.default_rng(5)
 
@@ -52,3 +52,26 @@ def test_black_stays_black() -> None:
     black, some = np.zeros((4, 4, 3), np.float32), np.ones((4, 4, 3), np.float32)
     assert (balanced(black, 1.0) == 0).all()
     assert (balanced(some, 0.0) == 1).all()
+
+
+def test_what_noise_explains_stays_denoised() -> None:
+    denoised = skewed()
+    noisy = denoised + RNG.normal(0, 0.1, denoised.shape).astype(np.float32)
+    np.testing.assert_array_equal(believable(denoised, noisy, np.full((40, 60), 1.0, np.float32)), denoised)
+
+
+def test_the_edge_of_a_lamp_that_kernels_softened_comes_back() -> None:
+    """A lamp of 100 covers half of the image; coverage at its edge is known to a few per cent."""
+    coverage = np.clip(np.arange(64) - 31.3, 0, 1).astype(np.float32)[None].repeat(48, axis=0)
+    samples = 256
+    noisy = 100 * RNG.binomial(samples, coverage).astype(np.float32)[..., None].repeat(3, axis=-1) / samples
+    variance = 1e4 * coverage * (1 - coverage) / samples
+    kernel = np.ones(5) / 5
+    softened = np.apply_along_axis(lambda row: np.convolve(np.pad(row, 2, mode="edge"), kernel, "valid"), 1, noisy)
+    truth = 100 * coverage[..., None]
+
+    def error(image: np.ndarray) -> float:
+        return float(np.mean((image - truth) ** 2))
+
+    assert error(believable(softened.astype(np.float32), noisy, variance)) < 1.25 * error(noisy)
+    assert error(softened) > 100 * error(noisy)
