@@ -221,6 +221,7 @@ def features_of_blur(results: Results, sizes: Sizes, subject: Subject) -> None:
     from pipeline.denoise.backends import backend
     from pipeline.denoise.frame import Frame
     from pipeline.images.metrics import smape
+    from pipeline.images.viewing import to_display
     from pipeline.render.passes import prepare
     from pipeline.scene.load import at_time
 
@@ -234,7 +235,12 @@ def features_of_blur(results: Results, sizes: Sizes, subject: Subject) -> None:
     }
     middle = replace(noisy, albedo=sharp.albedo, normal=sharp.normal, depth=sharp.depth, variance=variance)
     denoiser = backend(Denoise(backend="oidn"))
-    errors = [smape(denoiser.denoise({0: Frame.of(each)}, 0, 1.0).beauty, truth) for each in (noisy, middle)]
+    clean = [denoiser.denoise({0: Frame.of(each)}, 0, 1.0).beauty for each in (noisy, middle, sharp)]
+    errors = [smape(each, truth) for each in clean[:2]]
+    beside = np.concatenate([to_display(clean[2]), to_display(clean[0])], axis=1)
+    results.picture(
+        "blur", beside, "A ball that flies and a camera that turns: the shutter's middle, and blurred; denoised"
+    )
     told = f"SMAPE {errors[0]:.4f} and {errors[1]:.4f}, oidn, a fast ball"
     results.add(
         Row(
