@@ -313,3 +313,20 @@ def test_quick_engines_do_what_the_views_do(
     tolerance = 1e-5 if dtype == torch.float32 else 2**-7
     for ours, theirs in zip(fused, views, strict=True):
         assert torch.allclose(ours.cpu(), theirs, rtol=tolerance, atol=1e-6)
+
+
+@pytest.mark.parametrize("upscale", [1, 2, 3])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (7, 9), (40, 33)])
+def test_logits_may_come_as_cells_of_pixels(
+    height: int, width: int, upscale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = torch.Generator().manual_seed(3)
+    images = torch.rand((2, 2, 4, height, width), generator=rng)
+    cells = (2, 25 * upscale**2, -(-height // upscale), -(-width // upscale))
+    logits = [torch.randn(cells, generator=rng) for _ in range(2)]
+    pixels = torch.stack([functional.pixel_shuffle(each, upscale)[..., :height, :width] for each in logits], dim=1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    out = apply_progressively(images, lambda frame: logits[frame], size=5, upscale=upscale)
+
+    assert torch.allclose(out, apply_kernels(images.double(), pixels, size=5).float(), rtol=1e-5, atol=1e-6)
