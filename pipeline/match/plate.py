@@ -20,7 +20,7 @@ from pipeline.errors import AssetError, ConfigError
 from pipeline.images.colour_space import CHROMATICITIES, convert
 from pipeline.images.display_inverse import from_display
 from pipeline.images.masks import read_mask
-from pipeline.images.size import check_exr
+from pipeline.images.size import check_image
 
 __all__ = ["VIEWS", "Plate", "View", "read_plate", "reduced", "size_for"]
 
@@ -85,6 +85,7 @@ def read_plate(
             suggestion="say how they were made: --view srgb or aces",
         )
     try:
+        check_image(path)
         image, alpha = _exr(path, space) if is_exr else _picture(path)
     except (OSError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         raise AssetError(f"{path}: cannot be read as a plate: {error}") from error
@@ -150,7 +151,6 @@ def _require_size(path: Path, found: tuple[int, int], wanted: tuple[int, int]) -
 
 
 def _exr(path: Path, space: Rendering) -> tuple[Array, Array | None]:
-    check_exr(path)
     with OpenEXR.File(str(path), separate_channels=True) as file:
         part = next((part for part in file.parts if {"R", "G", "B"} <= {*part.channels}), None)
         if part is None:

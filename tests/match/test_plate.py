@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from pipeline.errors import AssetError, ConfigError
+from pipeline.images import size
 from pipeline.images.viewing import to_display
 from pipeline.match.plate import Plate, read_plate, reduced, size_for
 
@@ -58,6 +59,13 @@ def test_a_plate_that_does_not_fit_is_refused(tmp_path):
     (tmp_path / "text.exr").write_text("no picture")
     with pytest.raises(AssetError, match="cannot be read as a plate"):
         read_plate(tmp_path / "text.exr", size=(8, 6))
+
+
+def test_a_picture_that_claims_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(size, "MAX_PIXELS", 40)
+    Image.new("RGB", (8, 6)).save(tmp_path / "plate.png")
+    with pytest.raises(AssetError, match="plate.png: cannot be read as a plate: .*too many"):
+        read_plate(tmp_path / "plate.png", size=(8, 6), view="srgb")
 
 
 def test_fewer_pixels_are_means_over_areas_by_weight():
