@@ -438,12 +438,13 @@ class _Views:
 
 def _engine(sums: Tensor, *dtypes: torch.dtype) -> Engine:
     """Fused kernels where there are such for the device and the dtypes of what is given; else shifted views."""
+    quick = None
     if sums.dtype == torch.float32:
-        if sums.is_cuda and (fused := _fused()) is not None:
-            return fused
-        if sums.device.type == "cpu" and all(each in _COMPILED for each in dtypes):
-            return _compiled()
-    return _VIEWS
+        if sums.is_cuda:
+            quick = _fused()
+        elif sums.device.type == "cpu" and all(each in _COMPILED for each in dtypes):
+            quick = _compiled()
+    return quick or _VIEWS
 
 
 _VIEWS = _Views()
@@ -462,7 +463,9 @@ def _fused() -> Engine | None:
 
 
 @cache
-def _compiled() -> Engine:
-    from pipeline.denoise.network.kernels_numba import Compiled
-
+def _compiled() -> Engine | None:
+    try:
+        from pipeline.denoise.network.kernels_numba import Compiled
+    except ImportError:  # an older installation: slower, and as right
+        return None
     return Compiled()
