@@ -9,11 +9,10 @@ Source: Vogels et al. 2018, Figures 2, 3, 4 and 8.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +30,6 @@ from pipeline.denoise.network.temporal import Temporal
 from pipeline.denoise.network.threads import spread
 
 __all__ = ["Images", "KernelPredictor", "Neighbour", "image_pyramid"]
-
-T = TypeVar("T")
 
 STRIP = 2**16
 """Pixels that kernels are predicted and applied for at a time without gradients: those of a frame are 3 MB then."""
@@ -219,7 +216,7 @@ class KernelPredictor(nn.Module):
         if torch.is_grad_enabled():
             return [each for level in levels for each in self._filtered(*level)]
         strips = [self._strips(*level) for level in levels]
-        done = iter(_spread([strip for level in strips for strip in level], log_lambda[0].device))
+        done = iter(spread([strip for level in strips for strip in level], log_lambda[0].device))
         found: list[tuple[Tensor, Tensor]] = []
         for level_strips in strips:
             by_scale = zip(*[next(done) for _ in level_strips], strict=True)
@@ -238,7 +235,6 @@ class KernelPredictor(nn.Module):
         rows = -(-heights[0] // finer[0])
         step = max(1, -(-STRIP // (images[0].colour.shape[-1] * finer[0])))
         halo = self.preset.kernel // 2
-        modes = _modes(log_lambda.device)
 
         def strip(top: int) -> list[tuple[Tensor, Tensor]]:
             bottom = min(rows, top + step)
@@ -248,8 +244,7 @@ class KernelPredictor(nn.Module):
                 Images(image.colour[..., a * n : b * n, :], image.valid[..., a * n : b * n, :])
                 for image, n in zip(images, finer, strict=True)
             ]
-            with modes():
-                done = self._filtered(scales, [each[..., a:b, :] for each in features], parts, cut)
+            done = self._filtered(scales, [each[..., a:b, :] for each in features], parts, cut)
             inner = [slice((top - a) * n, min(h, bottom * n) - a * n) for n, h in zip(finer, heights, strict=True)]
             return [(one[..., at, :], hint[..., at, :]) for (one, hint), at in zip(done, inner, strict=True)]
 
@@ -296,30 +291,11 @@ def _in_rows(compose: Callable[[Tensor, Tensor, Tensor], Tensor], fine: Tensor, 
     height, width = fine.shape[-2:]
     step = max(2, -(-STRIP // width) // 2 * 2)
     halo = 8  # α is of three 3×3 convolutions, one over an image that was enlarged from the coarse one
-    modes = _modes(fine.device)
 
     def strip(top: int) -> Tensor:
         bottom = min(height, top + step)
         a, b = max(0, top - halo), min(height, bottom + halo)
-        with modes():
-            done = compose(fine[..., a:b, :], coarse[..., a // 2 : -(-b // 2), :], hint[..., a:b, :])
+        done = compose(fine[..., a:b, :], coarse[..., a // 2 : -(-b // 2), :], hint[..., a:b, :])
         return done[..., top - a : bottom - a, :]
 
-    return torch.cat(_spread([partial(strip, top) for top in range(0, height, step)], fine.device), dim=-2)
-
-
-def _modes(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[object]]:
-    """The modes of this thread, for those that work for it."""
-    mixed = torch.is_autocast_enabled(device.type)
-
-    @contextlib.contextmanager
-    def entered() -> Iterator[None]:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            yield
-
-    return entered
-
-
-def _spread(work: Sequence[Callable[[], T]], device: torch.device) -> list[T]:
-    """Over threads on the CPU, in turn elsewhere."""
-    return spread(work) if device.type == "cpu" else [each() for each in work]
+    return torch.cat(spread([partial(strip, top) for top in range(0, height, step)], fine.device), dim=-2)

@@ -19,13 +19,28 @@ __all__ = ["spread"]
 T = TypeVar("T")
 
 
-def spread(work: Sequence[Callable[[], T]]) -> list[T]:
-    """Results in order, by as many threads as torch has here. Modes of the caller's thread (inference, autocast) are
-    not those of the work: it enters its own."""
+def spread(work: Sequence[Callable[[], T]], device: torch.device | None = None) -> list[T]:
+    """Results in order, by as many threads as torch has here, in the caller's modes (inference, gradients, autocast).
+
+    Args:
+        work: what may run at the same time.
+        device: that it computes on; one that is not the CPU is fed by the caller's thread. None: the CPU.
+    """
     threads = min(torch.get_num_threads(), len(work))
-    if threads <= 1:
+    if threads <= 1 or (device is not None and device.type != "cpu"):
         return [each() for each in work]
-    return list(_pool(threads).map(lambda each: each(), work))
+    inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    mixed = torch.is_autocast_enabled("cpu")
+
+    def run(each: Callable[[], T]) -> T:
+        with (
+            torch.inference_mode(inference),
+            torch.set_grad_enabled(gradients),
+            torch.autocast("cpu", torch.bfloat16, enabled=mixed),
+        ):
+            return each()
+
+    return list(_pool(threads).map(run, work))
 
 
 @cache

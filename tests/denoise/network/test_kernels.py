@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -295,13 +296,14 @@ def test_shapes_that_do_not_fit_are_named(shapes: Any, size: int, text: str) -> 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_quick_engines_do_what_the_views_do(
-    device: str, threads: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    device: str, threads: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     if device == "cuda":
         if not torch.cuda.is_available():
             pytest.skip("the fused kernels need a CUDA device")
         pytest.importorskip("triton")
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(threads)
     images, logits, valid = random_window(height=37, width=53, size=5, dtype=torch.float32)
     logits[:, :, 3] -= 200.0  # weights that float32 does not hold
     logits = logits.to(dtype)
@@ -317,15 +319,12 @@ def test_quick_engines_do_what_the_views_do(
 
 @pytest.mark.parametrize("upscale", [1, 2, 3])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3), (7, 9), (40, 33)])
-def test_logits_may_come_as_cells_of_pixels(
-    height: int, width: int, upscale: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_logits_may_come_as_cells_of_pixels(height: int, width: int, upscale: int) -> None:
     rng = torch.Generator().manual_seed(3)
     images = torch.rand((2, 2, 4, height, width), generator=rng)
     cells = (2, 25 * upscale**2, -(-height // upscale), -(-width // upscale))
     logits = [torch.randn(cells, generator=rng) for _ in range(2)]
     pixels = torch.stack([functional.pixel_shuffle(each, upscale)[..., :height, :width] for each in logits], dim=1)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
     out = apply_progressively(images, lambda frame: logits[frame], size=5, upscale=upscale)
 
