@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import statistics
 import tempfile
@@ -221,7 +222,8 @@ def _apart(browser: Browser, made: Made) -> int:
     browser.run(SETTLED)
     width, height, data = browser.run(READ)
     seen = np.array(data, np.uint8).reshape(256, 256, 4)[::-1, :, :3].astype(int)
-    left, top = round((width - SIZE[0]) / 2), round((height - SIZE[1]) / 2)
+    # As the page rounds: halves up.
+    left, top = (math.floor((extent - size) / 2 + 0.5) for extent, size in zip((width, height), SIZE, strict=True))
     x, y = ((width - 256) >> 1) - left, height - ((height - 256) >> 1) - 256 - top
     beauty = made.beauty[1001][y : y + 256, x : x + 256].astype(np.float32)
     browser.press("0")

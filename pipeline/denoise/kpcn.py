@@ -32,6 +32,7 @@ from pipeline.denoise.network.gather import gather_nearest, nearest_index
 from pipeline.denoise.network.model import Images, KernelPredictor, Neighbour, image_pyramid
 from pipeline.denoise.network.sources import ALBEDO, IRRADIANCE, SPECULAR, exposure, noisy
 from pipeline.denoise.network.specialisation import log_lambda
+from pipeline.denoise.network.threads import spread
 from pipeline.denoise.network.weights_file import load
 from pipeline.errors import ConfigError
 
@@ -371,22 +372,27 @@ class Kpcn:
             planes = results[component][0, first:last]
             return np.ascontiguousarray(planes.permute(1, 2, 0).float().cpu().numpy())
 
-        diffuse = image(IRRADIANCE, 0, 3)
-        if outline.demodulated:
-            diffuse *= image(ALBEDO, 0, 3) + np.float32(DEMODULATION)
-        if ALBEDO in results and outline.alpha is not None:
-            alpha = np.clip(image(ALBEDO, 3, 4)[..., 0], 0, 1)
-        else:
-            alpha = np.ones((height, width), np.float32) if outline.alpha is None else outline.alpha
-        emission = image(SPECULAR, 3, 6)
-        if outline.emission is not None:
-            emission = believable(emission, *outline.emission)
-        return Denoised(
-            balanced(emission, outline.means["emission"]),
-            balanced(diffuse, outline.means["diffuse"]),
-            balanced(image(SPECULAR, 0, 3), outline.means["specular"]),
-            alpha,
-        )
+        def emission() -> Array:
+            found = image(SPECULAR, 3, 6)
+            if outline.emission is not None:
+                found = believable(found, *outline.emission)
+            return balanced(found, outline.means["emission"])
+
+        def diffuse() -> Array:
+            found = image(IRRADIANCE, 0, 3)
+            if outline.demodulated:
+                found *= image(ALBEDO, 0, 3) + np.float32(DEMODULATION)
+            return balanced(found, outline.means["diffuse"])
+
+        def specular() -> Array:
+            return balanced(image(SPECULAR, 0, 3), outline.means["specular"])
+
+        def alpha() -> Array:
+            if ALBEDO in results and outline.alpha is not None:
+                return np.clip(image(ALBEDO, 3, 4)[..., 0], 0, 1)
+            return np.ones((height, width), np.float32) if outline.alpha is None else outline.alpha
+
+        return Denoised(*spread([emission, diffuse, specular, alpha]))
 
     # --- Torch -----------------------------------------------------------------------------------------------------
 
