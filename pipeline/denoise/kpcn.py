@@ -226,7 +226,7 @@ class Kpcn:
 
     def finish(self, prepared: Prepared, lambda_: Array | float) -> Denoised:
         """The frame for a λ. Raises ConfigError when a λ map is of another size."""
-        with self._running():
+        with self._running(again=True):
             _check_lambda(lambda_, prepared.shape)
             levels = self._log_lambda(lambda_, prepared.shape)
             results = {c: self._finish(c, part, levels) for c, part in prepared.parts.items()}
@@ -401,12 +401,13 @@ class Kpcn:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=_quick_bf16(self.device))
 
     @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self, *, again: bool = False) -> Iterator[None]:
+        """`again`: the same is soon done once more."""
         before = torch.get_num_threads()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         try:
-            with torch.inference_mode(), kept_heap():
+            with torch.inference_mode(), kept_heap(after=again):
                 yield
         finally:
             torch.set_num_threads(before)

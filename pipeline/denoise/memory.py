@@ -19,10 +19,13 @@ _TRIM = 128 * 1024  # bytes; both glibc's own
 
 
 @contextlib.contextmanager
-def kept_heap() -> Iterator[None]:
+def kept_heap(*, after: bool = False) -> Iterator[None]:
     """Large blocks come from the heap, and freed ones stay in it until the end of this context, which gives them back.
 
     No effect where the C library is not glibc.
+
+    Args:
+        after: they stay for the next time, as far as nothing else claims them: for short work that is done again soon.
     """
     library = _glibc()
     if library is None:
@@ -35,7 +38,8 @@ def kept_heap() -> Iterator[None]:
     finally:
         library.mallopt(_MMAP_MAX, _MMAPS)
         library.mallopt(_TRIM_THRESHOLD, _TRIM)
-        library.malloc_trim(0)
+        if not after:
+            library.malloc_trim(0)
 
 
 def give_back() -> None:

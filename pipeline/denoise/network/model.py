@@ -289,7 +289,8 @@ def _progressively(heads: Sequence[KernelHead], seen: Sequence[Tensor], image: I
 def _in_rows(compose: Callable[[Tensor, Tensor, Tensor], Tensor], fine: Tensor, coarse: Tensor, hint: Tensor) -> Tensor:
     """`compose` in strips of rows, which gives what the whole images give."""
     height, width = fine.shape[-2:]
-    step = max(2, -(-STRIP // width) // 2 * 2)
+    step = min(-(-STRIP // width), -(-height // torch.get_num_threads()))
+    step += step % 2
     halo = 8  # α is of three 3×3 convolutions, one over an image that was enlarged from the coarse one
 
     def strip(top: int) -> Tensor:
