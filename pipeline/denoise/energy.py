@@ -71,21 +71,29 @@ def balanced(denoised: Array, wanted: float) -> Array:
     return np.asarray(denoised * np.clip(factor, 1 / MOST, MOST)[..., None], np.float32)
 
 
-def believable(denoised: Array, noisy: Array, variance: Array) -> Array:
-    """A denoised component moved towards the rendered one where the two are further apart than noise explains.
+def believable(denoised: Array, noisy: Array, variance: Array, count: Array) -> Array:
+    """Emission moved towards what was rendered where the two are further apart than noise explains.
 
     With g the difference in luminance and s² the variance, E g² is at least the squared bias of d without the noise of
     x; of all blends of d (error g² − s²) and x (error s²) the one with the least squared error weighs d by s² / g².
 
+    Samples that all missed, or all hit, show no variance. So s² is at least the largest of the pixel's 3×3
+    neighbourhood, and what the mean of n samples would have if d were right: each is a lamp's radiance M or nothing,
+    which makes d (M − d) / n. M is that of the brightest lamp: E X² / E X of its samples.
+
     Args:
         denoised, noisy: d and x, H×W×C.
-        variance: s² of the mean's luminance, H×W; the largest of a pixel's 3×3 neighbourhood counts, since few samples
-            may all have missed, or all have hit.
+        variance: of the mean's luminance, H×W.
+        count: n, H×W.
 
     Returns:
         H×W×C, float32; `denoised` where it lies within a standard deviation.
     """
-    explained = maximum_filter(variance, size=3, mode="nearest")
-    gap = (luminance(denoised) - luminance(noisy)) ** 2
+    d, x = luminance(denoised), luminance(noisy)
+    known = np.where(np.isfinite(variance), variance, np.float32(0))
+    brightest = float(np.max((known * count + x * x) / np.maximum(x, np.float32(1e-8)), initial=0.0, where=x > 0))
+    missed = d * np.clip(brightest - d, 0, None) / np.maximum(count, 1)
+    explained = np.maximum(maximum_filter(variance, size=3, mode="nearest"), missed)
+    gap = (d - x) ** 2
     share = np.where(gap > explained, 1 - explained / np.maximum(gap, np.float32(1e-30)), np.float32(0))
     return np.asarray(denoised + share[..., None] * (noisy - denoised), np.float32)

@@ -43,7 +43,6 @@ __all__ = ["Kpcn", "Prepared"]
 
 Array = NDArray[np.float32]
 
-
 HELD = 2**30
 """Bytes of frames of one window that are held while it is worked on."""
 
@@ -89,7 +88,7 @@ class _Outline:
 
     Attributes:
         means: of the rendered emission, diffuse and specular.
-        emission: as rendered, with its variance; None where it is black, or the variance is not known.
+        emission: as rendered, its variance, and the samples' number; None where it is black, or one is not known.
         alpha: H×W, as rendered.
     """
 
@@ -97,7 +96,7 @@ class _Outline:
     components: tuple[str, ...]  # to be denoised
     demodulated: bool
     means: Mapping[str, float]
-    emission: tuple[Array, Array] | None
+    emission: tuple[Array, Array, Array] | None
     alpha: Array | None
 
     @staticmethod
@@ -109,7 +108,9 @@ class _Outline:
             tuple(component for component in (IRRADIANCE, SPECULAR, ALBEDO) if noisy(frame, component).any()),
             frame.albedo is not None,
             {name: float(frame.component(part).mean(dtype=np.float64)) for name, part in parts.items()},
-            None if variance is None or not emission.any() else (emission, variance),
+            None
+            if variance is None or frame.count is None or not emission.any()
+            else (emission, variance, frame.count),
             frame.alpha,
         )
 

@@ -134,7 +134,7 @@ def _read_row(logits, k, y, upscale, wide):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _raise(peak, z):  # type: ignore[no-untyped-def]
+def _raise_peak(peak, z):  # type: ignore[no-untyped-def]
     for i in range(z.size):
         peak[i] = max(peak[i], z[i])
 
@@ -189,7 +189,7 @@ def _absorb(  # type: ignore[no-untyped-def]
                 left, right = max(0, -dx), min(width, width - dx)
                 if left < right:
                     _read_row(logits, k, y, upscale, z[k])
-                    _raise(peak[left:right], z[k, left:right])
+                    _raise_peak(peak[left:right], z[k, left:right])
         _shifted(maximum[y], peak, penalty[y], total[y], weight)
         for c in range(channels):
             _times(weighted[c, y], weight)
@@ -212,7 +212,7 @@ def _gain(stored, z_shift, gain, level, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _raised(stored, z_shift, weight):  # type: ignore[no-untyped-def]
+def _weight_of(stored, z_shift, weight):  # type: ignore[no-untyped-def]
     for i in range(stored.size):
         weight[i] = _exp(_widened(stored[i]) - z_shift[i])
 
@@ -254,7 +254,7 @@ def _to_image(slope, shift, logits, grad, size):  # type: ignore[no-untyped-def]
                 k = (dy + reach) * size + dx + reach
                 left, right = max(0, -dx), min(width, width - dx)
                 if left < right:
-                    _raised(logits[k, y, left:right], shift[y, left:right], weight[left:right])
+                    _weight_of(logits[k, y, left:right], shift[y, left:right], weight[left:right])
                     for c in range(channels):
                         there = grad[c, y + dy, left + dx : right + dx]
                         _add_product(there, slope[c, y, left:right], weight[left:right])

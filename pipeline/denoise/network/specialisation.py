@@ -45,7 +45,7 @@ class Specialisation(nn.Module):
         return x + plane * self.second(F.relu(seen, inplace=True))
 
     def _everywhere(self, x: Tensor, log_lambda: Tensor) -> Tensor:
-        """The same for one λ, which then is a part of weights and biases: three products and sums of matrices."""
+        """The same for one λ, which then is a part of weights and biases: two products of matrices."""
         assert self.first.bias is not None and self.second.bias is not None
         of_x, of_plane = self.first.weight.flatten(1).split([x.shape[1], 1], dim=1)
         pixels = x.permute(0, 2, 3, 1).flatten(0, 2)  # rows of memory where the channels are last
