@@ -23,17 +23,19 @@ HUBER = 1.0
 """Where the Huber loss turns from square to straight, of the relative residual."""
 
 
-def normaliser(settled: Tensor) -> Tensor:
-    """‖sg(L)‖² + ε: N. It carries no gradient (Equation 3).
+def normaliser(settled: Tensor, *, by_channel: bool = False) -> Tensor:
+    """‖sg(L)‖² + ε, N×1 (Equation 3); it carries no gradient. By channel 3 L_c² + ε, N×3, the same for grey light: the
+    weak channels of coloured light then count as much as the strong one, and colours do not fade towards grey.
 
     Where L jitters from step to step, as it does at high rates, residuals count most when it happens to be low, and the
     cache grows too bright: hand in a settled L, such as the running mean's.
     """
-    return settled.detach().square().sum(dim=1) + EPSILON
+    squared = settled.detach().square()
+    return (3 * squared if by_channel else squared.sum(dim=1, keepdim=True)) + EPSILON
 
 
 def _squared(residual: Tensor, scale: Tensor) -> Tensor:
-    return (residual.square().sum(dim=1) / scale).mean()
+    return (residual.square() / scale).sum(dim=1).mean()
 
 
 def _root(residual: Tensor, scale: Tensor) -> Tensor:
@@ -42,12 +44,12 @@ def _root(residual: Tensor, scale: Tensor) -> Tensor:
 
 
 def _huber(residual: Tensor, scale: Tensor) -> Tensor:
-    relative = residual / scale.sqrt()[:, None]
+    relative = residual / scale.sqrt()
     return torch.nn.functional.huber_loss(relative, torch.zeros_like(relative), delta=HUBER)
 
 
 def _absolute(residual: Tensor, scale: Tensor) -> Tensor:
-    return (residual.abs().sum(dim=1) / scale.sqrt()).mean()
+    return (residual.abs() / scale.sqrt()).sum(dim=1).mean()
 
 
 MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -56,7 +58,7 @@ MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "huber": _huber,
     "mae": _absolute,
 }
-"""How a residual (N×3) and a normaliser (N) become one number; all relative to L."""
+"""How a residual (N×3) and a normaliser (N×1 or N×3) become one number; all relative to L."""
 
 METHODS = ("semi", "full", "dual", "weighted")
 """Through which side the gradient flows: the left alone; both, with one estimate of R for both factors (biased); both,
@@ -64,7 +66,14 @@ with two estimates that share no sample; and a mean of the last with the first."
 
 
 def loss(
-    method: str, measure: str, left: Tensor, right: Tensor, *, settled: Tensor | None = None, weight: float = 1.0
+    method: str,
+    measure: str,
+    left: Tensor,
+    right: Tensor,
+    *,
+    settled: Tensor | None = None,
+    weight: float = 1.0,
+    by_channel: bool = False,
 ) -> Tensor:
     """The loss of one batch.
 
@@ -76,6 +85,7 @@ def loss(
         right: N×2×3, R in two halves, with a gradient unless the method is `semi`.
         settled: N×3, the L that the residual is normalised by; None: `left`.
         weight: w of Equation 31, for `weighted`: 0 is `semi`, 1 has the gradient of `dual`.
+        by_channel: of the normaliser.
 
     Returns:
         scalar.
@@ -87,7 +97,7 @@ def loss(
         raise ValueError(f"no loss {method}, {measure}")
     if method in ("dual", "weighted") and measure != "l2":
         raise ValueError(f"the {method} loss is defined for l2 alone, not for {measure}")
-    scale = normaliser(left if settled is None else settled)
+    scale = normaliser(left if settled is None else settled, by_channel=by_channel)
     mean = right.mean(dim=1)
     if method == "semi":
         return MEASURES[measure](left - mean.detach(), scale)
@@ -100,17 +110,18 @@ def loss(
 
 def _product(left: Tensor, right: Tensor, scale: Tensor) -> Tensor:
     """(L − R_X) · (L − R_Y) / (‖sg(L)‖² + ε), Equation 28."""
-    return ((left - right[:, 0]) * (left - right[:, 1])).sum(dim=1).div(scale).mean()
+    return ((left - right[:, 0]) * (left - right[:, 1]) / scale).sum(dim=1).mean()
 
 
 def relative_residual(left: Tensor, right: Tensor) -> float:
-    """Root of the mean of the squared relative residual ‖L − R‖² / (‖R‖² + ε), by two independent halves, so that noise
-    in R adds nothing on average.
+    """Root of the mean of the squared relative residual ‖L − R‖² / (‖L‖² + ‖R‖² + ε), by two independent halves, so
+    that noise in R adds nothing on average. About 1 at most: with ‖R‖² alone below, a few hidden corners where R
+    vanishes and L does not would outweigh all other points.
 
     Args:
         left: N×3.
         right: N×2×3.
     """
-    scale = right.mean(dim=1).square().sum(dim=1) + EPSILON
+    scale = left.square().sum(dim=1) + right.mean(dim=1).square().sum(dim=1) + EPSILON
     squared = ((left - right[:, 0]) * (left - right[:, 1])).sum(dim=1) / scale
     return float(squared.mean().clamp_min(0).sqrt())

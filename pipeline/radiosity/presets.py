@@ -85,6 +85,7 @@ class Preset:
         decay: factor of the learning rate …
         decay_every: … after so many steps.
         average: decay of the running mean of the weights that pictures are made with; 0: the weights themselves.
+        by_channel: each channel's residual is normalised by itself (see `losses.normaliser`).
         block: steps whose rays are traced in one launch.
         check_every: steps between two looks at the held-out residual.
         patience: looks without an improvement of a hundredth that end the training.
@@ -104,6 +105,7 @@ class Preset:
     check_every: int
     patience: int
     curvature_rate: float = 1.0
+    by_channel: bool = False
 
     def stage(self, step: int) -> Stage:
         """What a step is made with."""
@@ -142,6 +144,7 @@ _FAST = Preset(
     block=8,
     check_every=100,
     patience=8,
+    by_channel=True,
 )
 
 PRESETS = {

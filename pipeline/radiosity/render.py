@@ -97,7 +97,8 @@ def render(
         sources: the scene.
         field: the cache.
         view: from where.
-        side: `lhs` asks the cache where camera rays end; `rhs` gathers light there, and asks it one bounce further.
+        side: `lhs` asks the cache where camera rays end; `rhs` gathers light there, and asks it one bounce further, as
+            `lhs` does on surfaces that are too sharp for the cache (see `gloss`).
         spp: samples per pixel.
         seed: of delta lobes and incident directions.
         first: number of the first sample: samples of several calls can be averaged.
@@ -198,23 +199,31 @@ def _tile(
         last, γ, behind, arrived, _ = walk(scene, end, ray, rng, mi.Color3f(0), onward, False, False)
         emitted += β * behind
         ends.append((last, β * γ, arrived))
-    if side == "rhs":
-        dr.eval(emitted, ends)
-        light = tensors([*emitted]).T
-        for part, (si, throughput, there) in enumerate(ends):
-            key = (seed ^ _CAMERA) + 1 + part, sample * 0x10001 + begin // TILE_RAYS
-            found = incident(sources, si, there, RHS_INCIDENT, *key)
-            light = light + right_hand_side(found, field.answer).mean(dim=1) * tensors([*throughput]).T
-        return light
-    asked = [(columns(si, there), throughput, there) for si, throughput, there in ends]
-    dr.eval(emitted, asked)
+    key = (seed ^ _CAMERA) + 1, sample * 0x10001 + begin // TILE_RAYS
+    anew = [_gathers(sources, si, side) & there for si, _, there in ends]
+    asked = [columns(si, there) for si, _, there in ends]
+    gathering = side == "rhs" or sources.sharp is not None
+    dr.eval(emitted, asked, anew, [(β, there) for _, β, there in ends], [si for si, _, _ in ends] if gathering else [])
     light = tensors([*emitted]).T.contiguous()
-    for queries, throughput, there in asked:
-        mine = torch.nonzero(there.torch().bool()).squeeze(1)
+    for part, (si, throughput, there) in enumerate(ends):
+        β = tensors([*throughput]).T
+        mine = torch.nonzero((there & ~anew[part]).torch().bool()).squeeze(1)
         if mine.numel():
-            answer = field.answer(tensors(queries).index_select(1, mine))
-            light.index_add_(0, mine, answer * tensors([*throughput]).T[mine])
+            light.index_add_(0, mine, field.answer(tensors(asked[part]).index_select(1, mine)) * β[mine])
+        lanes = dr.compress(anew[part])
+        if dr.width(lanes):
+            few = dr.gather(mi.SurfaceInteraction3f, si, lanes)
+            found = incident(sources, few, dr.full(mi.Bool, True, dr.width(lanes)), RHS_INCIDENT, key[0] + part, key[1])
+            mine = lanes.torch().long()
+            light.index_add_(0, mine, right_hand_side(found, field.answer).mean(dim=1) * β[mine])
     return light
+
+
+def _gathers(sources: Sources, si: Any, side: Side) -> Any:
+    """Where light is gathered one bounce further, in place of asking the cache: Bool."""
+    if side == "rhs":
+        return mi.Bool(True)
+    return mi.Bool(False) if sources.sharp is None else sources.sharp.at(si)
 
 
 def _lens(view: View) -> _Lens:

@@ -12,6 +12,7 @@ import drjit as dr
 import mitsuba as mi
 
 from pipeline.errors import SceneError
+from pipeline.radiosity.gloss import Sharp, sharp_among
 from pipeline.radiosity.surfaces import Surfaces, surfaces_of
 from pipeline.render.bsdfs import registered_shapes
 
@@ -29,12 +30,14 @@ class Sources:
         scene: `mi.Scene`.
         surfaces: where points are sampled.
         mixed: some BSDF has delta and smooth lobes: rays may end in two places.
+        sharp: BSDFs whose light pictures gather anew; None: there are none.
         left_out: what the preview does not show, one line each.
     """
 
     scene: Any
     surfaces: Surfaces
     mixed: bool
+    sharp: Sharp | None = None
     left_out: tuple[str, ...] = ()
 
 
@@ -47,7 +50,7 @@ def sources_of(scene: Any) -> Sources:
     if not scene.emitters():
         raise SceneError("the scene has no light: its preview would be black")
     left_out: dict[str, None] = {}
-    mixed = False
+    mixed, bsdfs = False, []
     for shape in registered_shapes():
         if shape.is_medium_transition():
             left_out["participating media are left out: light passes through them as through air"] = None
@@ -58,9 +61,10 @@ def sources_of(scene: Any) -> Sources:
             shape.set_bsdf(mi.load_dict({"type": "twosided", "bsdf": {"type": "diffuse"}}))
             left_out[f"BSDF '{bsdf.id()}' cannot be evaluated ({problem}): shape '{shape.id()}' is shown grey"] = None
             bsdf = shape.bsdf()
+        bsdfs.append(bsdf)
         flags = int(bsdf.flags())
         mixed |= bool(flags & _SMOOTH) and bool(flags & _PASSED)
-    return Sources(scene, surfaces_of(scene), mixed, tuple(left_out))
+    return Sources(scene, surfaces_of(scene), mixed, sharp_among(bsdfs), tuple(left_out))
 
 
 def _problem(bsdf: Any) -> str | None:

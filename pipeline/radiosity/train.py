@@ -214,7 +214,15 @@ class Trainer:
         seen = (left + emitted)[active] / unit
         found = (right + emitted[:, None])[active] / unit
         settled = (self.shown.answer(sampled.asked) + emitted)[active] / unit
-        value = losses.loss(plan.method, plan.measure, seen, found, settled=settled, weight=plan.weight)
+        value = losses.loss(
+            plan.method,
+            plan.measure,
+            seen,
+            found,
+            settled=settled,
+            weight=plan.weight,
+            by_channel=plan.preset.by_channel,
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = group["initial_lr"] * plan.preset.decay_at(step)
         self.optimiser.zero_grad(set_to_none=True)
@@ -239,7 +247,8 @@ class Trainer:
         """The semi-gradient's loss of a part of the points: curvature is that of the left-hand side."""
         active = sampled.active[part]
         seen = (self.field(sampled.asked[:, part]) + sampled.emitted[part])[active] / self.field.unit
-        return losses.loss("semi", self.plan.measure, seen, found, settled=settled)
+        by_channel = self.plan.preset.by_channel
+        return losses.loss("semi", self.plan.measure, seen, found, settled=settled, by_channel=by_channel)
 
     def _rays(self, step: int) -> Block:
         """The block that a step belongs to."""

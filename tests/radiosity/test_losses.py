@@ -43,7 +43,7 @@ def expected_gradient(method: str, weight: float = 1.0) -> Tensor:
 def true_gradient() -> Tensor:
     theta = parameters()
     left, right = light(theta, 0), (estimate(theta, 1) + estimate(theta, 2)) / 2
-    value = ((left - right).square().sum(dim=1) / normaliser(left)).mean()
+    value = ((left - right).square() / normaliser(left)).sum(dim=1).mean()
     return torch.autograd.grad(value, theta)[0]
 
 
@@ -86,3 +86,19 @@ def test_the_dual_buffer_refuses_what_it_is_not_defined_for() -> None:
 def test_noise_in_the_right_side_adds_nothing_to_the_held_out_residual_on_average() -> None:
     noise = torch.randn(200_000, 2, 3, generator=torch.Generator().manual_seed(0)) * 0.1
     assert relative_residual(torch.ones(200_000, 3), 1 + noise) < 0.02
+
+
+def test_points_where_the_right_side_vanishes_do_not_rule_the_held_out_residual() -> None:
+    left, right = torch.ones(1000, 3), torch.ones(1000, 2, 3) * 1.1
+    calm = relative_residual(left, right)
+    left[0], right[0] = 100.0, 0.0
+    assert relative_residual(left, right) < calm + 0.04
+
+
+def test_by_channel_grey_light_counts_the_same_and_weak_channels_count_more() -> None:
+    grey = torch.full((4, 3), 2.0)
+    right = torch.full((4, 2, 3), 1.5)
+    assert torch.isclose(loss("semi", "l2", grey, right), loss("semi", "l2", grey, right, by_channel=True))
+    warm = torch.tensor([[4.0, 1.0, 0.1]])
+    off = torch.tensor([[[4.0, 1.0, 0.3]]]).expand(1, 2, 3)
+    assert loss("semi", "l2", warm, off, by_channel=True) > 100 * loss("semi", "l2", warm, off)
