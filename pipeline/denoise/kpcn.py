@@ -361,7 +361,7 @@ class Kpcn:
         visible = _visible_specular if component == SPECULAR else _visible
         with self._autocast():
             result = self.network.reconstruct(part.window, part.images, log_lambda, part.exposed, visible=visible)
-        return result.clamp_min(0)
+        return result.clamp_min_(0)
 
     def _assemble(self, outline: _Outline, results: Mapping[str, Tensor]) -> Denoised:
         """Components from what was denoised, with the energy that was rendered: diffuse is irradiance times albedo."""

@@ -216,27 +216,24 @@ class KernelPredictor(nn.Module):
         if torch.is_grad_enabled():
             return [each for level in levels for each in self._filtered(*level)]
         strips = [self._strips(*level) for level in levels]
-        done = iter(spread([strip for level in strips for strip in level], log_lambda[0].device))
-        found: list[tuple[Tensor, Tensor]] = []
-        for level_strips in strips:
-            by_scale = zip(*[next(done) for _ in level_strips], strict=True)
-            found += [
-                (torch.cat([one for one, _ in each], dim=-2), torch.cat([hint for _, hint in each], dim=-2))
-                for each in by_scale
-            ]
-        return found
+        spread([strip for pieces, _ in strips for strip in pieces], log_lambda[0].device)
+        return [each for _, found in strips for each in found]
 
     def _strips(
         self, scales: Sequence[int], features: Sequence[Tensor], images: Sequence[Images], log_lambda: Tensor
-    ) -> list[Callable[[], list[tuple[Tensor, Tensor]]]]:
-        """What gives what `_filtered` gives, in strips of rows."""
+    ) -> tuple[list[Callable[[], None]], list[tuple[Tensor, Tensor]]]:
+        """What `_filtered` gives, and what fills it in strips of rows."""
         finer = [self._head(self.centre_heads, scale).upscale for scale in scales]  # pixels per feature
         heights = [image.colour.shape[-2] for image in images]
         rows = -(-heights[0] // finer[0])
         step = max(1, -(-STRIP // (images[0].colour.shape[-1] * finer[0])))
         halo = self.preset.kernel // 2
+        found = [
+            (image.colour.new_empty(image.colour[:, 0].shape), image.colour.new_empty(image.colour[:, 0, :1].shape))
+            for image in images
+        ]
 
-        def strip(top: int) -> list[tuple[Tensor, Tensor]]:
+        def strip(top: int) -> None:
             bottom = min(rows, top + step)
             a, b = max(0, top - halo), min(rows, bottom + halo)  # rows of features, with what kernels reach
             cut = log_lambda[..., a:b, :] if log_lambda.shape[-2] > 1 else log_lambda
@@ -245,10 +242,12 @@ class KernelPredictor(nn.Module):
                 for image, n in zip(images, finer, strict=True)
             ]
             done = self._filtered(scales, [each[..., a:b, :] for each in features], parts, cut)
-            inner = [slice((top - a) * n, min(h, bottom * n) - a * n) for n, h in zip(finer, heights, strict=True)]
-            return [(one[..., at, :], hint[..., at, :]) for (one, hint), at in zip(done, inner, strict=True)]
+            for whole, part, n, height in zip(found, done, finer, heights, strict=True):
+                begin, end = top * n, min(height, bottom * n)
+                for to, of in zip(whole, part, strict=True):
+                    to[..., begin:end, :] = of[..., begin - a * n : end - a * n, :]
 
-        return [partial(strip, top) for top in range(0, rows, step)]
+        return [partial(strip, top) for top in range(0, rows, step)], found
 
     def _filtered(
         self, scales: Sequence[int], features: Sequence[Tensor], images: Sequence[Images], log_lambda: Tensor
@@ -292,11 +291,13 @@ def _in_rows(compose: Callable[[Tensor, Tensor, Tensor], Tensor], fine: Tensor, 
     step = min(-(-STRIP // width), -(-height // torch.get_num_threads()))
     step += step % 2
     halo = 8  # α is of three 3×3 convolutions, one over an image that was enlarged from the coarse one
+    whole = torch.empty_like(fine)
 
-    def strip(top: int) -> Tensor:
+    def strip(top: int) -> None:
         bottom = min(height, top + step)
         a, b = max(0, top - halo), min(height, bottom + halo)
         done = compose(fine[..., a:b, :], coarse[..., a // 2 : -(-b // 2), :], hint[..., a:b, :])
-        return done[..., top - a : bottom - a, :]
+        whole[..., top:bottom, :] = done[..., top - a : bottom - a, :]
 
-    return torch.cat(spread([partial(strip, top) for top in range(0, height, step)], fine.device), dim=-2)
+    spread([partial(strip, top) for top in range(0, height, step)], fine.device)
+    return whole
