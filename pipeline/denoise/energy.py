@@ -13,13 +13,15 @@ times brighter than the wall beside it are off by a hundred standard deviations 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from pipeline.render.buffers import luminance
 
-__all__ = ["MOST", "balanced", "believable"]
+__all__ = ["MOST", "Rendered", "balanced", "believable"]
 
 Array = NDArray[np.float32]
 
@@ -71,29 +73,51 @@ def balanced(denoised: Array, wanted: float) -> Array:
     return np.asarray(denoised * np.clip(factor, 1 / MOST, MOST)[..., None], np.float32)
 
 
-def believable(denoised: Array, noisy: Array, variance: Array, count: Array) -> Array:
+@dataclass(frozen=True)
+class Rendered:
+    """An emission as rendered, and how far it can be believed. One serves all λ: nothing here was denoised.
+
+    Attributes:
+        mean: x, H×W×C.
+        noise: H×W, variance of the mean's luminance, the largest of each pixel's 3×3 neighbourhood.
+        count: n, H×W.
+        brightest: M, radiance of the brightest lamp.
+    """
+
+    mean: Array
+    noise: Array
+    count: Array
+    brightest: float
+
+    @staticmethod
+    def of(mean: Array, variance: Array, count: Array) -> Rendered:
+        """M is E X² / E X of samples that are a lamp's radiance or nothing."""
+        x = luminance(mean)
+        known = np.where(np.isfinite(variance), variance, np.float32(0))
+        of_lamps = (known * count + x * x) / np.maximum(x, np.float32(1e-8))
+        brightest = float(np.max(of_lamps, initial=0.0, where=x > 0))
+        return Rendered(mean, maximum_filter(variance, size=3, mode="nearest"), count, brightest)
+
+
+def believable(denoised: Array, rendered: Rendered) -> Array:
     """Emission moved towards what was rendered where the two are further apart than noise explains.
 
     With g the difference in luminance and s² the variance, E g² is at least the squared bias of d without the noise of
     x; of all blends of d (error g² − s²) and x (error s²) the one with the least squared error weighs d by s² / g².
 
-    Samples that all missed, or all hit, show no variance. So s² is at least the largest of the pixel's 3×3
-    neighbourhood, and what the mean of n samples would have if d were right: each is a lamp's radiance M or nothing,
-    which makes d (M − d) / n. M is that of the brightest lamp: E X² / E X of its samples.
+    Samples that all missed, or all hit, show no variance. So s² is at least the largest of the neighbourhood, and what
+    the mean of n samples would have if d were right: each is the lamp's radiance M or nothing: d (M − d) / n.
 
     Args:
-        denoised, noisy: d and x, H×W×C.
-        variance: of the mean's luminance, H×W.
-        count: n, H×W.
+        denoised: d, H×W×C.
+        rendered: x, and its noise.
 
     Returns:
         H×W×C, float32; `denoised` where it lies within a standard deviation.
     """
-    d, x = luminance(denoised), luminance(noisy)
-    known = np.where(np.isfinite(variance), variance, np.float32(0))
-    brightest = float(np.max((known * count + x * x) / np.maximum(x, np.float32(1e-8)), initial=0.0, where=x > 0))
-    missed = d * np.clip(brightest - d, 0, None) / np.maximum(count, 1)
-    explained = np.maximum(maximum_filter(variance, size=3, mode="nearest"), missed)
+    d, x = luminance(denoised), luminance(rendered.mean)
+    missed = d * np.clip(np.float32(rendered.brightest) - d, 0, None) / np.maximum(rendered.count, 1)
+    explained = np.maximum(rendered.noise, missed)
     gap = (d - x) ** 2
     share = np.where(gap > explained, 1 - explained / np.maximum(gap, np.float32(1e-30)), np.float32(0))
-    return np.asarray(denoised + share[..., None] * (noisy - denoised), np.float32)
+    return np.asarray(denoised + share[..., None] * (rendered.mean - denoised), np.float32)

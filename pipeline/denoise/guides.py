@@ -2,10 +2,10 @@
 
     variance   relative variance of the noisy mean (the paper's baseline)
     uniform    nothing: samples are spread evenly
-    error      the error of the denoised picture, as a network predicts it
+    error      the error of the denoised picture, as a network predicts it, where samples change anything: see `steered`
     oracle     the error of the denoised picture against a reference: for studies
 
-Source: Vogels et al. 2018, §5.
+Source: Vogels et al. 2018, §5, whose guide is the predicted error alone.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.denoise.frame import Frame
 from pipeline.images.metrics import ERROR_MAPS
-from pipeline.render.allocate import expected_error
+from pipeline.render.allocate import BLUR, expected_error
 from pipeline.render.buffers import FrameBuffers, luminance
 
 if TYPE_CHECKING:
     from pipeline.denoise.error import ErrorEstimator
 
-__all__ = ["Guide", "Judgement", "Noisy", "Oracle", "Predicted"]
+__all__ = ["Guide", "Judgement", "Noisy", "Oracle", "Predicted", "steered"]
 
 Array = NDArray[np.float32]
 
@@ -105,7 +106,22 @@ class Predicted:
         """See `Guide`."""
         assert denoised is not None
         error = self.estimator.predict(Frame.of(frame), denoised, self.metric)
-        return Judgement(error, error)
+        return Judgement(error, steered(error, frame.relative_variance("beauty")))
+
+
+def steered(error: Array, variance: Array) -> Array:
+    """√(e v): predicted error and relative variance, the geometric mean.
+
+    The network knows where the denoiser is in trouble, and also counts trouble that samples do not mend (a texture that
+    it blurs, a reprojection that fails); the variance knows where samples are noisy, and also counts noise that the
+    denoiser removes. Where both agree samples are well spent.
+
+    Args:
+        error: e, H×W, not negative.
+        variance: v, H×W, of the noisy mean, relative; blurred before the root, since single values are noisy.
+    """
+    noise = ndimage.gaussian_filter(np.nan_to_num(variance, nan=1.0, posinf=1.0), BLUR, mode="nearest")
+    return np.asarray(np.sqrt(np.maximum(error, 0) * np.maximum(noise, 0)), np.float32)
 
 
 @dataclass(frozen=True)

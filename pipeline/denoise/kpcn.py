@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from pipeline.config.denoise import TEMPORAL_RADIUS
 from pipeline.denoise import weights
 from pipeline.denoise.backends import DEMODULATION, Denoised
-from pipeline.denoise.energy import balanced, believable
+from pipeline.denoise.energy import Rendered, balanced, believable
 from pipeline.denoise.features import STRIP, WHOLE, Features
 from pipeline.denoise.frame import UNSPLIT, Frame, Window, frame_of
 from pipeline.denoise.memory import give_back, kept_heap
@@ -88,7 +88,7 @@ class _Outline:
 
     Attributes:
         means: of the rendered emission, diffuse and specular.
-        emission: as rendered, its variance, and the samples' number; None where it is black, or one is not known.
+        emission: as rendered; None where it is black, or its variance or the number of samples is not known.
         alpha: H×W, as rendered.
     """
 
@@ -96,7 +96,7 @@ class _Outline:
     components: tuple[str, ...]  # to be denoised
     demodulated: bool
     means: Mapping[str, float]
-    emission: tuple[Array, Array, Array] | None
+    emission: Rendered | None
     alpha: Array | None
 
     @staticmethod
@@ -110,7 +110,7 @@ class _Outline:
             {name: float(frame.component(part).mean(dtype=np.float64)) for name, part in parts.items()},
             None
             if variance is None or frame.count is None or not emission.any()
-            else (emission, variance, frame.count),
+            else Rendered.of(emission, variance, frame.count),
             frame.alpha,
         )
 
@@ -376,7 +376,7 @@ class Kpcn:
         def emission() -> Array:
             found = image(SPECULAR, 3, 6)
             if outline.emission is not None:
-                found = believable(found, *outline.emission)
+                found = believable(found, outline.emission)
             return balanced(found, outline.means["emission"])
 
         def diffuse() -> Array:

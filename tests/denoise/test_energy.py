@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.denoise.energy import MOST, balanced, believable
+from pipeline.denoise.energy import MOST, Rendered, balanced, believable
 
 RNG = np.random.default_rng(5)
 
@@ -57,9 +57,8 @@ def test_black_stays_black() -> None:
 def test_what_noise_explains_stays_denoised() -> None:
     denoised = skewed()
     noisy = denoised + RNG.normal(0, 0.1, denoised.shape).astype(np.float32)
-    np.testing.assert_array_equal(
-        believable(denoised, noisy, np.full((40, 60), 1.0, np.float32), np.full((40, 60), 16.0)), denoised
-    )
+    rendered = Rendered.of(noisy, np.full((40, 60), 1.0, np.float32), np.full((40, 60), 16.0, np.float32))
+    np.testing.assert_array_equal(believable(denoised, rendered), denoised)
 
 
 def test_the_edge_of_a_lamp_that_kernels_softened_comes_back() -> None:
@@ -75,9 +74,8 @@ def test_the_edge_of_a_lamp_that_kernels_softened_comes_back() -> None:
     def error(image: np.ndarray) -> float:
         return float(np.mean((image - truth) ** 2))
 
-    assert error(
-        believable(softened.astype(np.float32), noisy, variance, np.full((48, 64), float(samples)))
-    ) < 10 * error(noisy)
+    rendered = Rendered.of(noisy, variance, np.full((48, 64), samples, np.float32))
+    assert error(believable(softened.astype(np.float32), rendered)) < 10 * error(noisy)
     assert error(softened) > 100 * error(noisy)
 
 
@@ -87,6 +85,6 @@ def test_a_lamp_out_of_focus_that_most_pixels_missed_stays_smooth(samples: int) 
     noisy = (1000 * share).astype(np.float32)[..., None].repeat(3, axis=-1)
     variance = (1e6 * share * (1 - share) / (samples - 1)).astype(np.float32)
     smooth = np.full((120, 120, 3), 4.0, np.float32)
-    found = believable(smooth, noisy, variance, np.full((120, 120), samples, np.float32))
+    found = believable(smooth, Rendered.of(noisy, variance, np.full((120, 120), samples, np.float32)))
     assert found.std() < 0.4 * noisy.std()
     assert (np.abs(found[..., 0] - 4) < 2).mean() > 0.95
