@@ -40,7 +40,9 @@ PORT = 8080
     "--pictures", type=click.IntRange(2), default=48, show_default=True, metavar="N", help="Of an orbit, once around."
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Picture (.exr, .png), or movie (.mp4).")
-@click.option("--spp", type=click.IntRange(1), default=4, show_default=True, help="Samples per pixel of --out.")
+@click.option(
+    "--spp", type=click.IntRange(1), default=None, help="Samples per pixel of --out; 16, of a movie's pictures 4."
+)
 @click.option("--side", type=click.Choice(["lhs", "rhs"]), default="lhs", show_default=True)
 @click.option("--rhs", "side", flag_value="rhs", help="The same as --side rhs: slower, and sharper.")
 @click.option("--denoise", type=click.Choice(["none", "oidn", "kpcn"]), default="none", show_default=True)
@@ -70,7 +72,7 @@ def preview(
     camera_path: str | None,
     pictures: int,
     out: Path | None,
-    spp: int,
+    spp: int | None,
     side: str,
     denoise: str,
     exposure: float,

@@ -27,6 +27,9 @@ __all__ = ["ALONG", "ORBIT", "Errand", "Wanted"]
 
 ORBIT, ALONG = "orbit", "shot"
 
+PICTURE_SPP, MOVIE_SPP = 16, 4
+"""Polished surfaces are noisy at few samples."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -42,7 +45,8 @@ class Wanted:
         camera_path: `orbit`, `shot`, or a file.
         pictures: of an orbit.
         out: a picture or a movie.
-        spp, side, denoise, exposure, resolution: of it.
+        spp: of it; None: `PICTURE_SPP`, or `MOVIE_SPP` of each picture of a movie.
+        side, denoise, exposure, resolution: of it.
     """
 
     frame: int | None = None
@@ -57,7 +61,7 @@ class Wanted:
     camera_path: str | None = None
     pictures: int = 48
     out: Path | None = None
-    spp: int = 4
+    spp: int | None = None
     side: Any = "lhs"
     denoise: str = "none"
     exposure: float = 0.0
@@ -236,8 +240,9 @@ class Errand:
 
         wanted = self.wanted
         hides = opened.hide_emitters
+        spp = wanted.spp or (PICTURE_SPP if wanted.camera_path is None else MOVIE_SPP)
         picture = render(
-            opened.sources, answers, view, side=wanted.side, spp=wanted.spp, seed=wanted.seed, hide_emitters=hides
+            opened.sources, answers, view, side=wanted.side, spp=spp, seed=wanted.seed, hide_emitters=hides
         )
         if wanted.denoise == "none":
             return picture

@@ -17,9 +17,9 @@ import numpy as np
 
 __all__ = ["SHARP", "Sharp", "lobe_width", "sharp_among"]
 
-SHARP = 16.0
-"""Lobes are sharp if half of their directions lie within so many degrees of the lobe's axis: roughness below about 0.14
-(GGX's α), since the median microfacet is tilted by atan α, and reflection doubles that."""
+SHARP = 20.0
+"""Lobes are sharp if half of their directions lie within so many degrees of the lobe's axis: roughness (GGX's α) below
+about 0.25."""
 
 _GLOSSY = int(mi.BSDFFlags.GlossyReflection | mi.BSDFFlags.GlossyTransmission)
 _PLACES, _DIRECTIONS, _LEAST = 16, 64, 8
