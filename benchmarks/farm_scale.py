@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.farm_world import Costs, World
@@ -137,7 +137,8 @@ def _kept(folder: Path, done: float, tasks: int) -> Stretch:
     found = stretch(done, tasks)
     if remembered:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(found), indent=1))
+        # Not `asdict`, which makes a Counter of a Counter's items.
+        path.write_text(json.dumps({**vars(found), "costs": vars(found.costs)}, indent=1))
     return found
 
 

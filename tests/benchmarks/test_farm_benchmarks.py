@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from benchmarks import farm_scale
 from benchmarks.farm_faults import account
 from benchmarks.farm_soak import slope
-from benchmarks.farm_world import CountingMemory, World
+from benchmarks.farm_world import Costs, CountingMemory, World
 from benchmarks.results import Results
 from pipeline.farm import job as jobs
 
@@ -85,3 +86,12 @@ def test_the_least_number_of_workers_names_the_bottleneck() -> None:
 
     (row,) = results.rows
     assert row.value == pytest.approx(250) and "bucket" in row.what
+
+
+def test_what_a_stretch_found_is_kept_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = Costs(seconds=60.0, tasks=10, dispatcher=Counter(get=2), workers=Counter(put=3, bytes=500))
+    found = farm_scale.Stretch(0.5, 1.5, 7, costs)
+    monkeypatch.setattr(farm_scale, "stretch", lambda done, tasks: found)
+    assert farm_scale._kept(tmp_path, 0.5, 10) == found
+    monkeypatch.delattr(farm_scale, "stretch")
+    assert farm_scale._kept(tmp_path, 0.5, 10) == found
