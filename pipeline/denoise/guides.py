@@ -2,7 +2,7 @@
 
     variance   relative variance of the noisy mean (the paper's baseline)
     uniform    nothing: samples are spread evenly
-    error      the error of the denoised picture, as a network predicts it, where samples change anything: see `steered`
+    error      the error of the denoised picture, as a network predicts it, and noise (`where_samples_help`)
     oracle     the error of the denoised picture against a reference: for studies
 
 Source: Vogels et al. 2018, §5, whose guide is the predicted error alone.
@@ -26,7 +26,7 @@ from pipeline.render.buffers import FrameBuffers, luminance
 if TYPE_CHECKING:
     from pipeline.denoise.error import ErrorEstimator
 
-__all__ = ["Guide", "Judgement", "Noisy", "Oracle", "Predicted", "steered"]
+__all__ = ["Guide", "Judgement", "Noisy", "Oracle", "Predicted", "where_samples_help"]
 
 Array = NDArray[np.float32]
 
@@ -106,10 +106,10 @@ class Predicted:
         """See `Guide`."""
         assert denoised is not None
         error = self.estimator.predict(Frame.of(frame), denoised, self.metric)
-        return Judgement(error, steered(error, frame.relative_variance("beauty")))
+        return Judgement(error, where_samples_help(error, frame.relative_variance("beauty")))
 
 
-def steered(error: Array, variance: Array) -> Array:
+def where_samples_help(error: Array, variance: Array) -> Array:
     """√(e v): predicted error and relative variance, the geometric mean.
 
     The network knows where the denoiser is in trouble, and also counts trouble that samples do not mend (a texture that

@@ -44,6 +44,9 @@ TILE_RAYS = 1 << 18
 RHS_INCIDENT = 8
 """M of a right-hand side's sample."""
 
+GATHERING_RAYS = TILE_RAYS // (RHS_INCIDENT // 2)
+"""Camera rays at a time where light may be gathered: as many incident rays as `TILE_RAYS`."""
+
 _CAMERA = 0xCA3E
 _OFFSETS = (0.7548776662466927, 0.5698402909980532)  # of the R₂ sequence (Roberts 2018)
 
@@ -111,7 +114,7 @@ def render(
     pixels = view.width * view.height
     lens = _lens(view)
     total = torch.zeros(pixels, 3)
-    per_tile = TILE_RAYS if side == "lhs" else TILE_RAYS // (RHS_INCIDENT // 2)
+    per_tile = GATHERING_RAYS if side == "rhs" or sources.sharp is not None else TILE_RAYS
     for sample in range(first, first + spp):
         for begin in range(0, pixels, per_tile):
             count = min(per_tile, pixels - begin)
@@ -199,21 +202,23 @@ def _tile(
         last, γ, behind, arrived, _ = walk(scene, end, ray, rng, mi.Color3f(0), onward, False, False)
         emitted += β * behind
         ends.append((last, β * γ, arrived))
-    key = (seed ^ _CAMERA) + 1, sample * 0x10001 + begin // TILE_RAYS
-    anew = [_gathers(sources, si, side) & there for si, _, there in ends]
-    asked = [columns(si, there) for si, _, there in ends]
+    step = sample * 0x10001 + begin // GATHERING_RAYS  # with the seed, the key of a tile's incident directions
     gathering = side == "rhs" or sources.sharp is not None
+    anew = [_gathers(sources, si, side) & there for si, _, there in ends]
+    asked = [columns(si, there) for si, _, there in ends] if side == "lhs" else []
     dr.eval(emitted, asked, anew, [(β, there) for _, β, there in ends], [si for si, _, _ in ends] if gathering else [])
     light = tensors([*emitted]).T.contiguous()
     for part, (si, throughput, there) in enumerate(ends):
         β = tensors([*throughput]).T
-        mine = torch.nonzero((there & ~anew[part]).torch().bool()).squeeze(1)
-        if mine.numel():
-            light.index_add_(0, mine, field.answer(tensors(asked[part]).index_select(1, mine)) * β[mine])
+        if side == "lhs":
+            mine = torch.nonzero((there & ~anew[part]).torch().bool()).squeeze(1)
+            if mine.numel():
+                light.index_add_(0, mine, field.answer(tensors(asked[part]).index_select(1, mine)) * β[mine])
         lanes = dr.compress(anew[part])
         if dr.width(lanes):
             few = dr.gather(mi.SurfaceInteraction3f, si, lanes)
-            found = incident(sources, few, dr.full(mi.Bool, True, dr.width(lanes)), RHS_INCIDENT, key[0] + part, key[1])
+            active = dr.full(mi.Bool, True, dr.width(lanes))
+            found = incident(sources, few, active, RHS_INCIDENT, (seed ^ _CAMERA) + 1 + part, step)
             mine = lanes.torch().long()
             light.index_add_(0, mine, right_hand_side(found, field.answer).mean(dim=1) * β[mine])
     return light
